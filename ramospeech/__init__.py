@@ -1,0 +1,13 @@
+"""RamoSpeech: Mandarin speech recognition to learn from and to use.
+
+A recording passes these files in this order:
+
+    corpora -> manifest -> audio -> features -> augment -> batches     (data)
+    model -> losses -> training -> checkpoints                         (learning)
+    recognition -> decoders -> metrics                                 (listening)
+
+`pinyin` knows syllables, tones and the 1,215 output classes; `plots` and `lesson` serve the
+notebooks; `cli` is the command `ramospeech`.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,147 @@
+"""From a split of a corpus to batches that the model can take."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
+from ramospeech.augment import SPEEDS, random_speed, spec_augment
+from ramospeech.corpora import Split
+from ramospeech.features import frame_count, log_spectrogram, normalise
+from ramospeech.losses import frames_needed
+from ramospeech.model import REDUCTION
+from ramospeech.pinyin import Inventory
+
+Key = tuple[int, int]  # epoch and index: both seed the augmentation of an utterance
+
+
+@dataclass
+class Example:
+    features: Tensor  # (frames, 200)
+    target: Tensor  # (syllables,) classes
+    index: int  # of the utterance in its split
+
+
+@dataclass
+class Batch:
+    """Utterances padded to the longest of them."""
+
+    features: Tensor  # (batch, frames, 200)
+    feature_lengths: Tensor  # (batch,) frames
+    targets: Tensor  # (batch, S) classes
+    target_lengths: Tensor  # (batch,) syllables
+    indices: list[int]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        return Batch(self.features.to(device), self.feature_lengths.to(device),
+                     self.targets.to(device), self.target_lengths.to(device), self.indices)
+
+
+class SpeechDataset(Dataset):
+    """The utterances of a split as features and classes; decoded audio is kept in memory."""
+
+    def __init__(
+        self, split: Split, inventory: Inventory, augment: bool = False, seed: int = 0
+    ) -> None:
+        self.split, self.inventory, self.augment, self.seed = split, inventory, augment, seed
+        self._waveforms: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def waveform(self, index: int) -> Tensor:
+        if index not in self._waveforms:
+            self._waveforms[index] = load_audio(self.split.audio_path(index))
+        return self._waveforms[index]
+
+    def __getitem__(self, key: Key) -> Example:
+        epoch, index = key
+        waveform = self.waveform(index)
+        if self.augment:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            waveform = random_speed(waveform, rng)
+        features = normalise(log_spectrogram(waveform).unsqueeze(0)).squeeze(0)
+        if self.augment:
+            features = spec_augment(features, rng)
+        target = self.inventory.encode(self.split.utterances[index].syllables)
+        return Example(features, torch.tensor(target), index)
+
+
+def collate(examples: list[Example]) -> Batch:
+    """Pad examples into a batch."""
+    return Batch(
+        features=pad_sequence([example.features for example in examples], batch_first=True),
+        feature_lengths=torch.tensor([len(example.features) for example in examples]),
+        targets=pad_sequence([example.target for example in examples], batch_first=True),
+        target_lengths=torch.tensor([len(example.target) for example in examples]),
+        indices=[example.index for example in examples],
+    )
+
+
+def plan_batches(
+    seconds: np.ndarray, batch_size: int, rng: np.random.Generator | None = None
+) -> list[list[int]]:
+    """Batches of utterances of about the same length, so that little of a batch is padding.
+
+    With `rng` the lengths are shaken by a tenth and the batches shuffled, so that every epoch mixes
+    anew; without it the shortest come first.
+    """
+    shaken = seconds if rng is None else seconds * rng.uniform(0.9, 1.1, len(seconds))
+    order = np.argsort(shaken, kind="stable").tolist()
+    batches = [order[i:i + batch_size] for i in range(0, len(order), batch_size)]
+    if rng is not None:
+        rng.shuffle(batches)
+    return batches
+
+
+class BucketSampler(Sampler):
+    """The batches of one epoch after another, as keys of a SpeechDataset."""
+
+    def __init__(self, seconds: np.ndarray, batch_size: int, shuffle: bool, seed: int = 0) -> None:
+        self.seconds, self.batch_size, self.shuffle, self.seed = seconds, batch_size, shuffle, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.seconds) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        rng = np.random.default_rng((self.seed, self.epoch)) if self.shuffle else None
+        for batch in plan_batches(self.seconds, self.batch_size, rng):
+            yield [(self.epoch, index) for index in batch]
+
+
+def make_loader(dataset: SpeechDataset, seconds: np.ndarray, batch_size: int,
+                workers: int = 0) -> DataLoader:
+    """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch."""
+    sampler = BucketSampler(seconds, batch_size, shuffle=dataset.augment, seed=dataset.seed)
+    return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers,
+                      persistent_workers=workers > 0)
+
+
+def measure_seconds(split: Split) -> np.ndarray:
+    """The length of every recording, from the files' headers. Raises AudioError."""
+    paths = (split.audio_path(index) for index in range(len(split)))
+    bar = tqdm(paths, total=len(split), desc=f"lengths of {split.corpus} {split.name}", leave=False)
+    return np.array([audio_seconds(path) for path in bar])
+
+
+def find_unusable(split: Split, seconds: np.ndarray, fastest: float = 1.0) -> dict[int, str]:
+    """Utterances that CTC cannot align or the model cannot take, each with the reason.
+
+    `fastest` is the highest speed that augmentation plays them at.
+    """
+    unusable = {}
+    samples = np.floor(seconds * SAMPLE_RATE / fastest).astype(int)
+    outputs = np.maximum(frame_count(samples), 0) // REDUCTION
+    for index, (utterance, frames) in enumerate(zip(split.utterances, outputs.tolist())):
+        needed = max(1, frames_needed(utterance.syllables))
+        if frames < needed:
+            unusable[index] = (f"{utterance.path}: {len(utterance.syllables)} syllables need "
+                               f"{needed} output frames, {seconds[index]:.2f} s give {frames}")
+    return unusable

@@ -1,0 +1,105 @@
+"""`audio-cmn`: real human Mandarin, isolated words and single syllables (CC BY-SA).
+
+Words of the HSK lists, spoken by Yue Tan, and toned syllables, spoken by Chen Wang, from the public
+repository hugolpz/audio-cmn. The words give the splits train, dev and test, by a hash of the word;
+the syllables stay apart in the split `syllables`: a voice that a model of the words never heard.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from ramospeech.corpora import Corpus, CorpusError, Preparation
+from ramospeech.manifest import Utterance
+from ramospeech.pinyin import UNK, hanzi_to_pinyin
+
+URL = "https://github.com/hugolpz/audio-cmn.git"
+COMMIT = "ff9ed3d0"
+WORDS, SYLLABLES = "64k/hsk", "64k/syllabs"  # MP3, 64 kbit/s
+_HANZI = re.compile(r"[\u3400-\u9fff〇]+")
+_TONED = re.compile(r"[a-z]+[1-5]")
+
+
+def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
+    """Fetch just the folder `64k/` (109 MB) by git, which shows its own progress.
+
+    Goes on where an earlier attempt broke off; `target` appears only when all of it is there.
+    """
+    if shutil.which("git") is None:
+        raise CorpusError("git was not found: install it (`apt install git`, `brew install git`)")
+    if target.exists():
+        return target
+    draft = target.with_name(target.name + ".part")
+    if not (draft / ".git").is_dir():
+        _git("clone", "--filter=blob:none", "--no-checkout", "--progress", url, str(draft))
+    _git("-C", str(draft), "sparse-checkout", "set", "--no-cone", "/64k/")
+    _git("-C", str(draft), "checkout", "--progress", commit)
+    draft.replace(target)
+    return target
+
+
+def _git(*arguments: str) -> None:
+    if subprocess.run(["git", *arguments]).returncode != 0:
+        raise CorpusError(f"`git {' '.join(arguments)}` failed; run the command again to go on")
+
+
+def prepare(root: Path | None) -> Preparation:
+    """List the words and the syllables below `root`, a copy of the repository."""
+    root = _find_root(root)
+    found = Preparation(root)
+    for path in sorted((root / WORDS).glob("*.mp3")):
+        _add_word(found, f"{WORDS}/{path.name}")
+    for path in sorted((root / SYLLABLES).glob("*.mp3")):
+        _add_syllable(found, f"{SYLLABLES}/{path.name}")
+    return found
+
+
+def _find_root(root: Path | None) -> Path:
+    if root is None:
+        raise CorpusError("say where the copy lies: `ramospeech prepare audio-cmn --root DIR`")
+    for candidate in (root, root.parent):  # DIR may also be its folder 64k
+        if (candidate / WORDS).is_dir():
+            return candidate
+    raise CorpusError(f"{root}: no folder {WORDS} in it")
+
+
+def _spoken(path: str) -> str:
+    return Path(path).stem.removeprefix("cmn-")
+
+
+def _add_word(found: Preparation, path: str) -> None:
+    word = _spoken(path)
+    if not _HANZI.fullmatch(word):
+        found.skipped["word with a gap or a sign in it"] += 1
+        return
+    syllables = hanzi_to_pinyin(word)
+    if UNK in syllables:
+        found.skipped["word that pypinyin cannot read"] += 1
+        return
+    found.keep(split_of(word), Utterance(path, " ".join(syllables), word))
+
+
+def _add_syllable(found: Preparation, path: str) -> None:
+    syllable = _spoken(path)
+    if not _TONED.fullmatch(syllable):
+        found.skipped["interjection or syllable outside the usual table"] += 1
+        return
+    found.keep("syllables", Utterance(path, syllable.removesuffix("5"), ""))
+
+
+def split_of(word: str) -> str:
+    """90 % train, 5 % dev, 5 % test, by a hash of the word: a word is in one split only."""
+    percent = int(hashlib.sha256(word.encode()).hexdigest(), 16) % 100
+    return "train" if percent < 90 else "dev" if percent < 95 else "test"
+
+
+CORPUS = Corpus(
+    name="audio-cmn",
+    description="isolated words (Yue Tan) and syllables (Chen Wang), real recordings, 3 h",
+    licence="CC BY-SA, github.com/hugolpz/audio-cmn, speakers Yue Tan and Chen Wang",
+    label_source="pypinyin 0.55 for words, file names for syllables",
+    prepare=prepare,
+    download=download,
+)

@@ -1,0 +1,77 @@
+"""`mini`: 760 short utterances of 38 robot voices, spoken on the spot by espeak-ng.
+
+Everyday phrases and numbers over forty toned syllables. The lists in `data_config/` say who says
+what; no voice is in two of them. The recordings are made on first use and kept.
+"""
+
+import hashlib
+import os
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from ramospeech.corpora import Corpus, Preparation
+from ramospeech.espeak import SPEAKING_RATE, Voice, speak
+from ramospeech.manifest import Utterance, read_manifest
+from ramospeech.paths import DATA_CONFIG, data_dir
+
+SPLITS = ("train", "dev", "test")
+_PATH = re.compile(r"(?P<variant>\w+)/r(?P<rate>\d+)_p(?P<pitch>\d+)/(?P<number>\d+)\.wav")
+
+
+def manifest_path(split: str) -> Path:
+    return DATA_CONFIG / f"mini_{split}.txt"
+
+
+def prepare(root: Path | None = None) -> Preparation:
+    """Speak every utterance that is not there yet, into `root` or the data folder."""
+    found = Preparation(root or data_dir() / "mini" / fingerprint())
+    for split in SPLITS:
+        utterances = read_manifest(manifest_path(split))
+        for utterance in tqdm(utterances, desc=f"speaking mini's {split}", leave=False):
+            speak_utterance(utterance, found.root)
+            found.keep(split, utterance)
+    return found
+
+
+def speak_utterance(utterance: Utterance, root: Path) -> None:
+    """Write the utterance's recording below `root`, unless it is there: 22,050 Hz, 16 bits."""
+    path = root / utterance.path
+    if path.exists():
+        return
+    voice, seed = parse_voice(utterance.path)
+    samples = speak(utterance.pinyin, voice, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    soundfile.write(draft, samples, SPEAKING_RATE, subtype="PCM_16", format="WAV")
+    draft.replace(path)
+
+
+def parse_voice(path: str) -> tuple[Voice, int]:
+    """The voice and the seed that a path of mini names: `f2/r160_p50/0007.wav`."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{path!r} does not name a voice as mini's paths do")
+    voice = Voice(match["variant"], int(match["rate"]), int(match["pitch"]))
+    return voice, int(match["number"]) + 1
+
+
+def fingerprint() -> str:
+    """Changes whenever mini's recordings do: with its lists and with espeak-ng."""
+    content = b"".join(manifest_path(split).read_bytes() for split in SPLITS)
+    content += version("espeakng-loader").encode()
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+CORPUS = Corpus(
+    name="mini",
+    description="everyday phrases and numbers in robot voices, made on this machine",
+    licence="none needed: made on your machine by espeak-ng",
+    label_source="pypinyin 0.55, spoken as written",
+    prepare=prepare,
+    version=fingerprint(),
+    embedded=True,
+)

@@ -1,0 +1,41 @@
+"""From the model's scores to syllables."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BLANK = 0
+
+
+class Hypothesis(NamedTuple):
+    """What a decoder believes was said."""
+
+    tokens: list[int]  # classes, without blanks
+    score: float  # natural logarithm of its probability, as far as the decoder looked
+    timesteps: list[int]  # the output frame at which each token begins
+
+
+def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
+    """The best class of every frame, repeats merged, then blanks dropped.
+
+    `log_probs` is `(batch, T, classes)`, `lengths` `(batch,)`. The score is that of the best path,
+    a lower bound of the labelling's.
+    """
+    if lengths is None:
+        lengths = torch.full((len(log_probs),), log_probs.shape[1])
+    scores, classes = log_probs.max(dim=-1)  # (batch, T) both
+    return [
+        _collapse(path[:length].tolist(), float(score[:length].sum()))
+        for path, score, length in zip(classes.cpu(), scores.cpu(), lengths.tolist())
+    ]
+
+
+def _collapse(path: list[int], score: float) -> Hypothesis:
+    tokens, timesteps, previous = [], [], BLANK
+    for timestep, token in enumerate(path):
+        if token not in (BLANK, previous):
+            tokens.append(token)
+            timesteps.append(timestep)
+        previous = token
+    return Hypothesis(tokens, score, timesteps)

@@ -1,0 +1,105 @@
+"""Manifests: lists of utterances, one a line, `path<TAB>pinyin syllables<TAB>hanzi`.
+
+Paths are relative to a data root, so that a list serves wherever the recordings lie. The hanzi may
+be missing (a single syllable has no one writing), the path and the pinyin may not.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ramospeech.pinyin import is_syllable
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be trusted; the message names file, line and reason."""
+
+
+class Utterance(NamedTuple):
+    """A recording and what is said in it."""
+
+    path: str  # relative to the data root, with forward slashes
+    pinyin: str  # toned syllables, separated by single spaces
+    hanzi: str  # may be empty
+
+    @property
+    def syllables(self) -> list[str]:
+        return self.pinyin.split(" ")
+
+
+def read_manifest(path: Path) -> list[Utterance]:
+    """Read a manifest whole. Raises ManifestError at the first line that is not right."""
+    utterances, seen = [], set()
+    for number, line in _numbered_lines(path):
+        try:
+            utterance = parse_line(line)
+            if utterance.path in seen:
+                raise ValueError(f"the path {utterance.path!r} occurs twice")
+        except ValueError as error:
+            raise ManifestError(f"{path}, line {number}: {error}") from None
+        seen.add(utterance.path)
+        utterances.append(utterance)
+    if not utterances:
+        raise ManifestError(f"{path}: the manifest is empty")
+    return utterances
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        with open(path, encoding="utf-8-sig", newline=None) as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line.removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}, after line {number}: not UTF-8 ({error.reason})") from None
+
+
+def parse_line(line: str) -> Utterance:
+    """One line of a manifest, without its newline. Raises ValueError with the reason."""
+    fields = line.split("\t")
+    if len(fields) != 3:
+        raise ValueError(f"expected 3 fields separated by tabs, found {len(fields)}")
+    path, pinyin, hanzi = fields
+    _check_path(path)
+    syllables = pinyin.split()
+    if not syllables:
+        raise ValueError("no pinyin")
+    for syllable in syllables:
+        if not is_syllable(syllable):
+            raise ValueError(f"{syllable!r} is not a toned pinyin syllable such as 'hao3'")
+    return Utterance(path, " ".join(syllables), hanzi.strip())
+
+
+def _check_path(path: str) -> None:
+    if not path.strip():
+        raise ValueError("no path")
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"the path {path!r} is not inside the data root")
+
+
+def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
+    """Write a manifest; the file appears whole or not at all.
+
+    Raises ValueError for an utterance that `read_manifest` would refuse.
+    """
+    lines = []
+    for utterance in utterances:
+        line = "\t".join(utterance)
+        if "\n" in line or "\r" in line:
+            raise ValueError(f"{utterance!r} holds a line break")
+        parse_line(line)
+        lines.append(line + "\n")
+    write_atomically(path, "".join(lines))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` beside `path`, then move it there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+

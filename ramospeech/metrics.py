@@ -1,0 +1,105 @@
+"""How wrong a recogniser is: errors against the reference, by the fewest edits."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rapidfuzz.distance import Levenshtein
+
+from ramospeech.pinyin import UNK, base_syllable, split_syllable
+
+
+@dataclass
+class ErrorCounts:
+    """The fewest substitutions, insertions and deletions that turn references into hypotheses."""
+
+    substitutions: int = 0
+    insertions: int = 0
+    deletions: int = 0
+    reference_length: int = 0
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.insertions + self.deletions
+
+    @property
+    def rate(self) -> float:
+        """Errors over the length of the references; above 1 where much is inserted."""
+        return self.errors / self.reference_length if self.reference_length else float("nan")
+
+    def add(self, reference: Sequence[str], hypothesis: Sequence[str]) -> None:
+        kinds = Counter(edit.tag for edit in Levenshtein.editops(reference, hypothesis))
+        self.substitutions += kinds["replace"]
+        self.insertions += kinds["insert"]
+        self.deletions += kinds["delete"]
+        self.reference_length += len(reference)
+
+
+@dataclass
+class Evaluation:
+    """The error rates of many utterances, and what was taken for what.
+
+    - `toned`: edits between toned syllables; `hao3` for `hao4` is an error. The syllable error
+      rate that RamoSpeech reports is `toned.rate`.
+    - `base`: edits between syllables without their tones; `hao3` for `hao4` is right.
+    - `tone_error_rate`: of the reference syllables whose base was recognised (by the edits of
+      `base`), the part whose tone is wrong.
+    - `confusions`: how often a reference syllable came out as another (by the edits of `toned`).
+    - `tone_confusions`: the same for tones, 1 to 5, right ones included (by the edits of `base`).
+    """
+
+    label_source: str
+    utterances: int = 0
+    toned: ErrorCounts = field(default_factory=ErrorCounts)
+    base: ErrorCounts = field(default_factory=ErrorCounts)
+    confusions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tone_confusions: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    @property
+    def tone_error_rate(self) -> float:
+        seen = self.tone_confusions.total()
+        right = sum(count for (said, heard), count in self.tone_confusions.items() if said == heard)
+        return 1 - right / seen if seen else float("nan")
+
+    def add(self, reference: Sequence[str], hypothesis: Sequence[str]) -> None:
+        """Count one utterance: toned syllables said, toned syllables recognised."""
+        self.utterances += 1
+        self.toned.add(reference, hypothesis)
+        for said, heard in aligned_pairs(reference, hypothesis):
+            if said != heard:
+                self.confusions[said, heard] += 1
+        said_bases = [base_syllable(syllable) for syllable in reference]
+        heard_bases = [base_syllable(syllable) for syllable in hypothesis]
+        self.base.add(said_bases, heard_bases)
+        for said, heard in _same_bases(reference, hypothesis, said_bases, heard_bases):
+            self.tone_confusions[split_syllable(said).tone, split_syllable(heard).tone] += 1
+
+
+def aligned_pairs(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
+    """Which token stands where another should: pairs of the best alignment, equal ones too."""
+    return [(reference[i], hypothesis[j]) for i, j in _aligned_places(reference, hypothesis)]
+
+
+def _aligned_places(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[int, int]]:
+    places = []
+    for block in Levenshtein.opcodes(reference, hypothesis):
+        if block.tag in ("equal", "replace"):
+            places += zip(range(block.src_start, block.src_end),
+                          range(block.dest_start, block.dest_end))
+    return places
+
+
+def _same_bases(reference, hypothesis, said_bases, heard_bases) -> list[tuple[str, str]]:
+    return [
+        (reference[i], hypothesis[j])
+        for i, j in _aligned_places(said_bases, heard_bases)
+        if said_bases[i] == heard_bases[j] != UNK
+    ]
+
+
+def syllable_error_rate(references: list[list[str]], hypotheses: list[list[str]]) -> float:
+    """Errors among toned syllables over the number of reference syllables."""
+    counts = ErrorCounts()
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        counts.add(reference, hypothesis)
+    return counts.rate

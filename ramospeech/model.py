@@ -1,0 +1,151 @@
+"""The acoustic model: a deep convolutional network (DFCNN), a deep bidirectional LSTM, and a linear
+layer that scores 1,215 classes eighty milliseconds at a time.
+
+    features (batch, frames, 200)
+      conv1..conv4      (batch, 128, frames // 8, 25)    what a spectrogram shows, locally
+      fc1               (batch, frames // 8, 128)        a frame's 3,200 numbers, in short
+      rnn + fc2 + skip  (batch, frames // 8, 128)        seen in the light of all other frames
+      fc3               (batch, frames // 8, 1215)       a score for every class
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, ReLU
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from ramospeech.features import BINS
+
+REDUCTION = 8  # three poolings halve the frames three times
+PRESETS = {
+    "full": {"channels": (32, 64, 128, 128), "width": 128, "rnn_layers": 4, "dropout": 0.5},
+    "lesson": {"channels": (8, 16, 32, 32), "width": 128, "rnn_layers": 2, "dropout": 0.2},
+}
+
+
+class AcousticModel(nn.Module):
+    """DFCNN + BiLSTM + linear, as RamoSpeech defined it in 2019.
+
+    `channels` are those of the four convolution blocks, `width` is that of the frames after `fc1`,
+    `dropout` acts before the LSTM and before `fc3`.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int = 1215,
+        channels: tuple[int, int, int, int] = (32, 64, 128, 128),
+        width: int = 128,
+        rnn_layers: int = 4,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        first, second, third, fourth = channels
+        self.dropout = Dropout(dropout)
+        self.conv1 = _block("conv1", [
+            ("conv1", _conv(1, first, bias=False)), ("norm1", BatchNorm2d(first)),
+            ("relu1", ReLU()), ("dropout1", Dropout(0.1)),
+            ("conv2", _conv(first, first)), ("norm2", BatchNorm2d(first)),
+            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(0.1)),
+        ])
+        self.conv2 = _block("conv2", [
+            ("conv1", _conv(first, second)), ("norm1", BatchNorm2d(second)),
+            ("relu1", ReLU()), ("dropout1", Dropout(0.1)),
+            ("conv2", _conv(second, second)), ("norm2", BatchNorm2d(second)),
+            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(0.1)),
+        ])
+        self.conv3 = _block("conv3", [
+            ("conv1", _conv(second, third)), ("relu1", ReLU()),
+            ("dropout1", Dropout(0.2)), ("norm1", BatchNorm2d(third)),
+            ("conv2", _conv(third, third)), ("norm2", BatchNorm2d(third)),
+            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(0.2)),
+        ])
+        self.conv4 = _block("conv4", [
+            ("conv1", _conv(third, fourth)), ("norm1", BatchNorm2d(fourth)),
+            ("relu1", ReLU()), ("dropout1", Dropout(0.2)),
+            ("conv2", _conv(fourth, fourth)), ("relu2", ReLU()),
+            ("conv3", _conv(fourth, fourth)), ("norm2", BatchNorm2d(fourth)),
+            ("relu3", ReLU()), ("dropout2", Dropout(0.2)),
+        ])
+        self.fc1 = Linear(BINS // REDUCTION * fourth, width)
+        self.fc2 = Linear(2 * width, width)
+        self.fc3 = Linear(width, vocab_size)
+        self.rnn = nn.LSTM(width, width, num_layers=rnn_layers, batch_first=True,
+                           dropout=0.1 if rnn_layers > 1 else 0.0, bidirectional=True)
+
+    @classmethod
+    def from_preset(cls, preset: str, vocab_size: int = 1215) -> "AcousticModel":
+        """`full`, the model of 2019, or `lesson`, a small one of the same design."""
+        return cls(vocab_size, **PRESETS[preset])
+
+    def output_lengths(self, lengths: Tensor | int) -> Tensor | int:
+        """How many output frames the model gives for `lengths` input frames."""
+        return lengths // REDUCTION
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Score every class at every output frame.
+
+        `features` is `(batch, frames, 200)`, `lengths` `(batch,)` the frames of each utterance
+        (all of them if left out). Returns logits `(batch, frames // 8, vocab_size)`; those of an
+        utterance do not depend on the padding behind it, those beyond its length mean nothing.
+        Raises ValueError where an utterance has fewer than 8 frames.
+        """
+        lengths = _checked_lengths(features, lengths)
+        frames = self.encode(features, lengths)  # (batch, frames // 8, width)
+        context = self.look_around(self.dropout(frames), self.output_lengths(lengths))
+        # The skip lets the convolutions learn from the first step, before the LSTM is any use.
+        hidden = torch.relu(frames + self.fc2(context))
+        return self.fc3(self.dropout(hidden))
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The convolutional part: `(batch, frames, 200)` to `(batch, frames // 8, width)`."""
+        x = features.unsqueeze(1)  # (batch, 1, frames, 200): a picture of one channel
+        for block in (self.conv1, self.conv2, self.conv3, self.conv4):
+            for layer in block:
+                if isinstance(layer, Conv2d):
+                    x = _blank_padding(x, lengths)
+                elif isinstance(layer, MaxPool2d):
+                    lengths = lengths // 2
+                x = layer(x)
+        x = x.transpose(1, 2).flatten(2)  # (batch, frames // 8, channels * 25)
+        return torch.relu(self.fc1(x))
+
+    def look_around(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """The LSTM: `(batch, T, width)` to `(batch, T, 2 * width)`, past and future of a frame."""
+        packed = pack_padded_sequence(
+            frames, lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        context, _ = pad_packed_sequence(
+            self.rnn(packed)[0], batch_first=True, total_length=frames.shape[1]
+        )
+        return context
+
+
+def _block(name: str, layers: list[tuple[str, nn.Module]]) -> nn.Sequential:
+    return nn.Sequential(OrderedDict((f"{name}_{layer}", module) for layer, module in layers))
+
+
+def _conv(inputs: int, outputs: int, bias: bool = True) -> Conv2d:
+    return Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
+
+
+def _checked_lengths(features: Tensor, lengths: Tensor | None) -> Tensor:
+    batch, frames, bins = features.shape
+    if bins != BINS:
+        raise ValueError(f"expected features of {BINS} bins, found {bins}")
+    if lengths is None:
+        lengths = torch.full((batch,), frames, device=features.device)
+    if lengths.min() < REDUCTION or lengths.max() > frames:
+        raise ValueError(
+            f"lengths must lie between {REDUCTION} frames and the {frames} of the batch, "
+            f"found {int(lengths.min())} to {int(lengths.max())}"
+        )
+    return lengths
+
+
+def _blank_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """Set to zero what lies beyond each utterance's length; `x` is `(batch, C, frames, bins)`."""
+    if int(lengths.min()) == x.shape[2]:
+        return x
+    inside = torch.arange(x.shape[2], device=x.device) < lengths[:, None]  # (batch, frames)
+    return x * inside[:, None, :, None]

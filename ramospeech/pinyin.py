@@ -1,0 +1,109 @@
+"""Toned pinyin: from hanzi to syllables, the parts of a syllable, and the 1,215 output classes.
+
+Convention: the tone number at the end (`hao3`), the neutral tone without a number (`de`), `v` for
+ü (`lv4`), one syllable for one character, 儿 never merged (花儿 = `hua1 er2`).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from pypinyin import Style, lazy_pinyin
+from pypinyin.contrib.tone_convert import to_finals, to_initials
+
+from ramospeech.paths import DATA_CONFIG
+
+PAD = "<PAD>"  # class 0; also the CTC blank
+UNK = "<UNK>"  # class 1; a syllable that the inventory lacks
+NEUTRAL_TONE = 5
+
+_DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
+_SPELLING = {"n2": "en2", "n4": "en4", "ng2": "en2", "ng4": "en4"}  # 嗯, spelt with a vowel
+_SYLLABLE = re.compile(r"[a-z]+[1-4]?")
+
+
+def hanzi_to_pinyin(text: str) -> list[str]:
+    """Read hanzi aloud: one toned syllable for each character.
+
+    A character with several readings is read by the phrase it stands in (银行 `yin2 hang2`, 行人
+    `xing2 ren2`). Full-width forms are folded first; punctuation, symbols and spaces are dropped;
+    digits are read one by one (`12` = `yi1 er4`); each Latin letter, and each character that
+    pypinyin cannot read, becomes `<UNK>`. So every letter, digit and hanzi gives one token.
+    """
+    text = unicodedata.normalize("NFKC", text)
+    text = "".join(char for char in text if unicodedata.category(char)[0] in "LN")
+    text = text.translate(_DIGITS)
+    readings = lazy_pinyin(text, style=Style.TONE3, errors=lambda unread: [UNK] * len(unread))
+    return [_SPELLING.get(reading, reading) for reading in readings]
+
+
+def is_syllable(token: str) -> bool:
+    """Whether `token` is spelt like a toned syllable (`hao3`, `de`) or is `<UNK>`."""
+    return token == UNK or _SYLLABLE.fullmatch(token) is not None
+
+
+class Syllable(NamedTuple):
+    """The parts of a toned syllable, such as `zh`, `uang`, 4 for `zhuang4`."""
+
+    initial: str  # empty where the syllable begins with a vowel, y or w
+    final: str
+    tone: int  # 1 to 4, or 5 for the neutral tone
+
+
+@cache
+def split_syllable(syllable: str) -> Syllable:
+    """Split a toned syllable into initial, final and tone; y and w are spelling, not initials.
+
+    Raises ValueError for what is not spelt like a syllable.
+    """
+    if not _SYLLABLE.fullmatch(syllable):
+        raise ValueError(f"{syllable!r} is not a toned pinyin syllable such as 'hao3'")
+    tone = int(syllable[-1]) if syllable[-1].isdigit() else NEUTRAL_TONE
+    base = base_syllable(syllable)
+    return Syllable(to_initials(base), to_finals(base, v_to_u=False) or base, tone)
+
+
+def base_syllable(syllable: str) -> str:
+    """The syllable without its tone: `hao3` gives `hao`; `<UNK>` stays."""
+    return syllable.rstrip("1234")
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The output classes of the model: `symbols[i]` is what class i stands for."""
+
+    symbols: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.symbols[:2] != (PAD, UNK):
+            raise ValueError(f"an inventory begins with {PAD} and {UNK}, not {self.symbols[:2]}")
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("an inventory holds each syllable once")
+
+    @classmethod
+    def read(cls, path: Path = DATA_CONFIG / "syllables.txt") -> "Inventory":
+        """Read one symbol a line; the number of the line, from zero, is the class."""
+        return cls(tuple(path.read_text(encoding="utf-8").split()))
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def __contains__(self, syllable: str) -> bool:
+        return syllable in self._classes
+
+    @cached_property
+    def _classes(self) -> dict[str, int]:
+        return {symbol: number for number, symbol in enumerate(self.symbols)}
+
+    def encode(self, syllables: Iterable[str]) -> list[int]:
+        """Syllables to classes; what the inventory lacks becomes `<UNK>`."""
+        unknown = self._classes[UNK]
+        return [self._classes.get(syllable, unknown) for syllable in syllables]
+
+    def decode(self, classes: Iterable[int]) -> list[str]:
+        """Classes to syllables."""
+        return [self.symbols[number] for number in classes]
