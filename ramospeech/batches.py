@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
-from ramospeech.augment import SPEEDS, random_speed, spec_augment
+from ramospeech.audio import SAMPLE_RATE, audio_seconds, load_audio
+from ramospeech.augment import random_speed, spec_augment
 from ramospeech.corpora import Split
 from ramospeech.features import frame_count, log_spectrogram, normalise
 from ramospeech.losses import frames_needed
@@ -116,10 +116,12 @@ class BucketSampler(Sampler):
             yield [(self.epoch, index) for index in batch]
 
 
-def make_loader(dataset: SpeechDataset, seconds: np.ndarray, batch_size: int,
-                workers: int = 0) -> DataLoader:
-    """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch."""
-    sampler = BucketSampler(seconds, batch_size, shuffle=dataset.augment, seed=dataset.seed)
+def make_loader(
+    dataset: SpeechDataset, seconds: np.ndarray, batch_size: int,
+    shuffle: bool = False, workers: int = 0,
+) -> DataLoader:
+    """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch of training."""
+    sampler = BucketSampler(seconds, batch_size, shuffle, dataset.seed)
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers,
                       persistent_workers=workers > 0)
 
@@ -131,7 +133,9 @@ def measure_seconds(split: Split) -> np.ndarray:
     return np.array([audio_seconds(path) for path in bar])
 
 
-def find_unusable(split: Split, seconds: np.ndarray, fastest: float = 1.0) -> dict[int, str]:
+def find_unusable(
+    split: Split, seconds: np.ndarray, inventory: Inventory, fastest: float = 1.0
+) -> dict[int, str]:
     """Utterances that CTC cannot align or the model cannot take, each with the reason.
 
     `fastest` is the highest speed that augmentation plays them at.
@@ -140,7 +144,7 @@ def find_unusable(split: Split, seconds: np.ndarray, fastest: float = 1.0) -> di
     samples = np.floor(seconds * SAMPLE_RATE / fastest).astype(int)
     outputs = np.maximum(frame_count(samples), 0) // REDUCTION
     for index, (utterance, frames) in enumerate(zip(split.utterances, outputs.tolist())):
-        needed = max(1, frames_needed(utterance.syllables))
+        needed = max(1, frames_needed(inventory.encode(utterance.syllables)))
         if frames < needed:
             unusable[index] = (f"{utterance.path}: {len(utterance.syllables)} syllables need "
                                f"{needed} output frames, {seconds[index]:.2f} s give {frames}")

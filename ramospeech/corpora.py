@@ -78,6 +78,16 @@ def get_corpus(name: str) -> Corpus:
     return importlib.import_module(f"ramospeech.{MODULES[name]}").CORPUS
 
 
+def download(name: str, target: Path | None = None) -> Path:
+    """Fetch a corpus into `target`, or the data folder; returns the root of the copy."""
+    corpus = get_corpus(name)
+    if corpus.download is None:
+        raise CorpusError(f"{name} is not downloaded: {corpus.description}")
+    target = target or data_dir() / name / "recordings"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return corpus.download(target)
+
+
 def prepare(name: str, root: Path | None = None) -> Preparation:
     """Find a corpus's recordings under `root` and write its manifests into the data folder."""
     corpus = get_corpus(name)

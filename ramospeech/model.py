@@ -19,8 +19,8 @@ from ramospeech.features import BINS
 
 REDUCTION = 8  # three poolings halve the frames three times
 PRESETS = {
-    "full": {"channels": (32, 64, 128, 128), "width": 128, "rnn_layers": 4, "dropout": 0.5},
-    "lesson": {"channels": (8, 16, 32, 32), "width": 128, "rnn_layers": 2, "dropout": 0.2},
+    "full": {},
+    "lesson": {"channels": (8, 16, 32, 32), "rnn_layers": 2, "dropout": 0.2, "conv_dropout": 0.0},
 }
 
 
@@ -28,7 +28,8 @@ class AcousticModel(nn.Module):
     """DFCNN + BiLSTM + linear, as RamoSpeech defined it in 2019.
 
     `channels` are those of the four convolution blocks, `width` is that of the frames after `fc1`,
-    `dropout` acts before the LSTM and before `fc3`.
+    `dropout` acts before the LSTM and before `fc3`, `conv_dropout` in the first two convolution
+    blocks, twice as much of it in the last two.
     """
 
     def __init__(
@@ -38,40 +39,43 @@ class AcousticModel(nn.Module):
         width: int = 128,
         rnn_layers: int = 4,
         dropout: float = 0.5,
+        conv_dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        little, more = conv_dropout, 2 * conv_dropout
         first, second, third, fourth = channels
         self.dropout = Dropout(dropout)
         self.conv1 = _block("conv1", [
             ("conv1", _conv(1, first, bias=False)), ("norm1", BatchNorm2d(first)),
-            ("relu1", ReLU()), ("dropout1", Dropout(0.1)),
+            ("relu1", ReLU()), ("dropout1", Dropout(little)),
             ("conv2", _conv(first, first)), ("norm2", BatchNorm2d(first)),
-            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(0.1)),
+            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(little)),
         ])
         self.conv2 = _block("conv2", [
             ("conv1", _conv(first, second)), ("norm1", BatchNorm2d(second)),
-            ("relu1", ReLU()), ("dropout1", Dropout(0.1)),
+            ("relu1", ReLU()), ("dropout1", Dropout(little)),
             ("conv2", _conv(second, second)), ("norm2", BatchNorm2d(second)),
-            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(0.1)),
+            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(little)),
         ])
         self.conv3 = _block("conv3", [
             ("conv1", _conv(second, third)), ("relu1", ReLU()),
-            ("dropout1", Dropout(0.2)), ("norm1", BatchNorm2d(third)),
+            ("dropout1", Dropout(more)), ("norm1", BatchNorm2d(third)),
             ("conv2", _conv(third, third)), ("norm2", BatchNorm2d(third)),
-            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(0.2)),
+            ("relu2", ReLU()), ("maxpool", MaxPool2d(2)), ("dropout2", Dropout(more)),
         ])
         self.conv4 = _block("conv4", [
             ("conv1", _conv(third, fourth)), ("norm1", BatchNorm2d(fourth)),
-            ("relu1", ReLU()), ("dropout1", Dropout(0.2)),
+            ("relu1", ReLU()), ("dropout1", Dropout(more)),
             ("conv2", _conv(fourth, fourth)), ("relu2", ReLU()),
             ("conv3", _conv(fourth, fourth)), ("norm2", BatchNorm2d(fourth)),
-            ("relu3", ReLU()), ("dropout2", Dropout(0.2)),
+            ("relu3", ReLU()), ("dropout2", Dropout(more)),
         ])
         self.fc1 = Linear(BINS // REDUCTION * fourth, width)
         self.fc2 = Linear(2 * width, width)
         self.fc3 = Linear(width, vocab_size)
         self.rnn = nn.LSTM(width, width, num_layers=rnn_layers, batch_first=True,
                            dropout=0.1 if rnn_layers > 1 else 0.0, bidirectional=True)
+        self.to(memory_format=torch.channels_last)  # half as fast again on a CPU
 
     @classmethod
     def from_preset(cls, preset: str, vocab_size: int = 1215) -> "AcousticModel":
@@ -100,6 +104,7 @@ class AcousticModel(nn.Module):
     def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The convolutional part: `(batch, frames, 200)` to `(batch, frames // 8, width)`."""
         x = features.unsqueeze(1)  # (batch, 1, frames, 200): a picture of one channel
+        x = x.contiguous(memory_format=torch.channels_last)
         for block in (self.conv1, self.conv2, self.conv3, self.conv4):
             for layer in block:
                 if isinstance(layer, Conv2d):

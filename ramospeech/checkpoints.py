@@ -1,0 +1,82 @@
+"""Models on disk: checkpoints to go on training from, and small files to recognise with."""
+
+import json
+import os
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ramospeech.model import AcousticModel
+from ramospeech.paths import MODELS
+from ramospeech.pinyin import Inventory
+
+SHIPPED_MODEL = MODELS / "audio-cmn.safetensors"
+
+
+class CheckpointError(RuntimeError):
+    """A file that holds no model of ours; the message names it and says what is wrong."""
+
+
+def save_checkpoint(path: Path, state: dict) -> None:
+    """Write a dictionary of tensors and plain values; the file appears whole or not at all."""
+    _write_atomically(path, lambda draft: torch.save(state, draft))
+
+
+def load_checkpoint(path: Path) -> dict:
+    """Read what `save_checkpoint` wrote; nothing in the file is executed."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except Exception as error:  # torch raises many kinds for files that it did not write
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: not a checkpoint ({reason})") from None
+
+
+def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: dict) -> None:
+    """Write just the weights, in half precision, with what recognition needs to know.
+
+    `facts` must hold the `preset` of the model; whatever else it holds is kept beside the weights.
+    """
+    tensors = {name: _halve(tensor) for name, tensor in model.state_dict().items()}
+    metadata = {"ramospeech": json.dumps(facts), "syllables": " ".join(inventory.symbols)}
+    _write_atomically(path, lambda draft: save_file(tensors, draft, metadata))
+
+
+def _halve(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, dict]:
+    """Read a model file: the model in float32 and eval mode, its classes, and its facts."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        facts = json.loads(metadata["ramospeech"])
+        inventory = Inventory(tuple(metadata["syllables"].split(" ")))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such model") from None
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a model of RamoSpeech ({error})") from None
+    model = AcousticModel.from_preset(facts["preset"], len(inventory))
+    model.load_state_dict({name: _widen(tensor) for name, tensor in tensors.items()})
+    return model.eval(), inventory, facts
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _write_atomically(path: Path, write) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

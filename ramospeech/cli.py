@@ -1,0 +1,260 @@
+"""The command `ramospeech`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ramospeech import __version__
+from ramospeech.audio import AudioError
+from ramospeech.checkpoints import SHIPPED_MODEL, CheckpointError
+from ramospeech.corpora import MODULES, CorpusError, download, get_corpus, open_split, prepare
+from ramospeech.manifest import ManifestError
+
+EXPECTED_ERRORS = (AudioError, CheckpointError, CorpusError, ManifestError, OSError, ValueError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 1 for trouble, 2 for a wrong call."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except EXPECTED_ERRORS as error:
+        print(f"ramospeech: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("ramospeech: interrupted", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ramospeech", description="Mandarin speech recognition: from a recording to pinyin."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_corpora_commands(commands)
+    _add_train_command(commands)
+    _add_evaluate_command(commands)
+    _add_transcribe_command(commands)
+    return parser
+
+
+def _command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_corpora_commands(commands) -> None:
+    _command(commands, "corpora", run_corpora, "list the corpora and what is prepared of them")
+    fetch = _command(commands, "download", run_download, "fetch a corpus and prepare it")
+    fetch.add_argument("name", choices=list(MODULES), help="the corpus")
+    fetch.add_argument("--to", type=Path, default=None,
+                       help="the folder to put it in (default: in the data folder)")
+    make = _command(commands, "prepare", run_prepare, "write the manifests of a corpus")
+    make.add_argument("name", choices=list(MODULES), help="the corpus")
+    make.add_argument("--root", type=Path, default=None, help="where a copy of it lies")
+
+
+def run_corpora(options) -> int:
+    from ramospeech.corpora import is_prepared
+
+    for name in MODULES:
+        corpus, state = get_corpus(name), "prepared" if is_prepared(name) else "not prepared"
+        print(f"{name:10} {state:13} {corpus.description}\n{'':24} licence: {corpus.licence}")
+    return 0
+
+
+def run_download(options) -> int:
+    root = download(options.name, options.to)
+    print(f"{options.name} lies in {root}")
+    print(prepare(options.name, root).summary())
+    return 0
+
+
+def run_prepare(options) -> int:
+    found = prepare(options.name, options.root)
+    print(f"{options.name}, recordings in {found.root}\n{found.summary()}")
+    return 0
+
+
+def _add_train_command(commands) -> None:
+    from ramospeech.model import PRESETS
+    from ramospeech.training import Settings
+
+    parser = _command(commands, "train", run_train, "train the acoustic model")
+    default = Settings()
+    add = parser.add_argument
+    add("--data_type", "--data-type", default="mini", help="the corpus: " + ", ".join(MODULES))
+    add("--model_path", "--model-path", type=Path, default=Path("runs"),
+        help="the folder of all runs")
+    add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
+    add("--gpu_rank", "--gpu-rank", type=int, default=0,
+        help="the number of GPUs; this command uses one where there is one")
+    add("--epochs", type=_positive, default=default.epochs, help="how often to go through the data")
+    add("--save_step", "--save-step", type=_positive, default=1, help="epochs from one save to the next")
+    add("--batch_size", "--batch-size", type=_positive, default=default.batch_size,
+        help="utterances a step")
+    add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
+        help="go on from the run's checkpoint, or from the one given")
+    add("--preset", choices=list(PRESETS), default=default.preset, help="the size of the model")
+    add("--learning_rate", "--learning-rate", type=float, default=default.learning_rate,
+        help="the learning rate at its highest")
+    add("--sharing", type=float, default=default.sharing,
+        help="how much syllables learn from those that share a part with them; 0: nothing")
+    add("--no-augment", action="store_true", help="neither change the speed nor mask spectrograms")
+    add("--seed", type=int, default=default.seed, help="of weights, batches and augmentation")
+    add("--workers", type=int, default=0, help="processes that load data beside the training")
+    add("--device", default=None, help="cpu or cuda (default: a GPU where there is one)")
+    add("--precision", choices=["float32", "bfloat16"], default=None,
+        help="of the network (default: bfloat16 on a GPU that has it, else float32)")
+
+
+def run_train(options) -> int:
+    from ramospeech.training import Run, Trainer
+
+    settings, device = _settings(options), _device(options.device)
+    if options.gpu_rank > 1:
+        print(f"--gpu_rank {options.gpu_rank}: this process trains on one device", file=sys.stderr)
+    folder = options.model_path / options.model_name
+    _refuse_to_overwrite(folder, options.load_model)
+    trainer = Trainer(
+        open_split(options.data_type, "train"), open_split(options.data_type, "dev"),
+        settings, device, options.workers,
+    )
+    _print_plan(trainer, folder)
+    run = Run(trainer, folder, facts={"corpus": options.data_type})
+    if options.load_model:
+        run.resume(None if options.load_model is True else Path(options.load_model))
+        print(f"going on after epoch {trainer.epoch}")
+    result = run.fit(options.save_step)
+    print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
+          f"is {folder / 'best.safetensors'}")
+    return 0
+
+
+def _settings(options):
+    from ramospeech.training import Settings
+
+    return Settings(
+        preset=options.preset, epochs=options.epochs, batch_size=options.batch_size,
+        learning_rate=options.learning_rate, augment=not options.no_augment,
+        sharing=options.sharing, seed=options.seed,
+        precision=options.precision or _default_precision(options.device),
+    )
+
+
+def _device(name: str | None) -> str:
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch finds no GPU here (see `make check-env`)")
+    return name
+
+
+def _default_precision(device: str | None) -> str:
+    import torch
+
+    return "bfloat16" if _device(device) != "cpu" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def _refuse_to_overwrite(folder: Path, load_model: bool | str | None) -> None:
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists() and load_model is not True:
+        raise CheckpointError(f"{checkpoint} is a run already: go on from it with --load_model, "
+                              "or choose another --model_name")
+
+
+def _print_plan(trainer, folder: Path) -> None:
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    print(f"{trainer.train.corpus}: {len(trainer.train)} utterances to train on, "
+          f"{len(trainer.dev)} to judge by; labels: {trainer.dev.label_source}")
+    for reason in trainer.unusable.values():
+        print(f"  left out: {reason}")
+    print(f"model '{trainer.settings.preset}', {parameters:,} parameters, on {trainer.device} in "
+          f"{trainer.settings.precision}; {len(trainer.loader)} steps an epoch; into {folder}")
+
+
+def _add_evaluate_command(commands) -> None:
+    parser = _command(commands, "evaluate", run_evaluate, "measure a model's errors on a corpus")
+    add = parser.add_argument
+    add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
+    add("--data_type", "--data-type", default="mini", help="the corpus: " + ", ".join(MODULES))
+    add("--split", default="test", help="which list of the corpus")
+    add("--batch_size", "--batch-size", type=_positive, default=16, help="utterances at once")
+    add("--device", default=None, help="cpu or cuda (default: a GPU where there is one)")
+    add("--confusions", type=int, default=10, metavar="N", help="how many confusions to list")
+    add("--json", action="store_true", help="print one JSON object, with command and commit")
+
+
+def run_evaluate(options) -> int:
+    from ramospeech.checkpoints import load_model
+    from ramospeech.evaluation import evaluate
+    from ramospeech.report import evaluation_facts, evaluation_text
+
+    model, inventory, _ = load_model(options.model)
+    split = open_split(options.data_type, options.split)
+    result = evaluate(model.to(_device(options.device)), inventory, split, options.batch_size)
+    if options.json:
+        print(json.dumps(evaluation_facts(result, split, options.model), ensure_ascii=False,
+                         indent=2))
+    else:
+        print(evaluation_text(result, split, options.model, options.confusions))
+    return 0
+
+
+def _add_transcribe_command(commands) -> None:
+    parser = _command(commands, "transcribe", run_transcribe, "write the pinyin of recordings")
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="a recording: WAV, FLAC, OGG or MP3, at any rate")
+    add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
+    add("--batch_size", "--batch-size", type=_positive, default=8, help="recordings at once")
+    add("--device", default=None, help="cpu or cuda (default: a GPU where there is one)")
+    add("--json", action="store_true", help="print one JSON object a line")
+
+
+def run_transcribe(options) -> int:
+    from tqdm import tqdm
+
+    from ramospeech.recognition import Recogniser
+
+    recogniser = Recogniser.load(options.model, _device(options.device))
+    transcripts = recogniser.transcribe(options.files, options.batch_size)
+    hide_bar = True if len(options.files) == 1 else None  # None: hidden where no one looks
+    failures = 0
+    for transcript in tqdm(transcripts, total=len(options.files), disable=hide_bar, leave=False):
+        failures += transcript.error is not None
+        _print_transcript(transcript, options.json)
+    return 1 if failures else 0
+
+
+def _print_transcript(transcript, as_json: bool) -> None:
+    from tqdm import tqdm
+
+    if as_json:
+        facts = {name: value for name, value in vars(transcript).items() if value is not None}
+        if transcript.error:
+            facts = {"file": transcript.file, "error": transcript.error}
+        tqdm.write(json.dumps(facts, ensure_ascii=False))
+    elif transcript.error:
+        tqdm.write(f"ramospeech: {transcript.error}", file=sys.stderr)
+    else:
+        tqdm.write(f"{transcript.file}\t{' '.join(transcript.pinyin)}")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

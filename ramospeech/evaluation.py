@@ -1,0 +1,46 @@
+"""A model against the references of a split."""
+
+from collections.abc import Iterator
+
+import torch
+from tqdm import tqdm
+
+from ramospeech.batches import Batch, SpeechDataset, make_loader, measure_seconds
+from ramospeech.corpora import Split
+from ramospeech.decoders import Hypothesis, greedy_decode
+from ramospeech.metrics import Evaluation
+from ramospeech.model import AcousticModel
+from ramospeech.pinyin import Inventory
+
+
+@torch.inference_mode()
+def recognise_batch(model: AcousticModel, batch: Batch) -> list[Hypothesis]:
+    """The model's greedy reading of each utterance of a batch; the model must be in eval mode."""
+    device = next(model.parameters()).device
+    logits = model(batch.features.to(device), batch.feature_lengths.to(device))
+    return greedy_decode(logits.log_softmax(dim=-1), model.output_lengths(batch.feature_lengths))
+
+
+def recognise_split(
+    model: AcousticModel, inventory: Inventory, split: Split, batch_size: int = 16
+) -> Iterator[tuple[int, list[str]]]:
+    """Index and recognised syllables of every utterance, short ones first."""
+    loader = make_loader(SpeechDataset(split, inventory), measure_seconds(split), batch_size)
+    was_training = model.training
+    model.eval()
+    try:
+        for batch in tqdm(loader, desc=f"recognising {split.corpus} {split.name}", leave=False):
+            for index, hypothesis in zip(batch.indices, recognise_batch(model, batch)):
+                yield index, inventory.decode(hypothesis.tokens)
+    finally:
+        model.train(was_training)
+
+
+def evaluate(
+    model: AcousticModel, inventory: Inventory, split: Split, batch_size: int = 16
+) -> Evaluation:
+    """Error rates of a model on a split."""
+    result = Evaluation(split.label_source)
+    for index, hypothesis in recognise_split(model, inventory, split, batch_size):
+        result.add(split.utterances[index].syllables, hypothesis)
+    return result

@@ -1,0 +1,77 @@
+"""From audio files to pinyin, with a trained model."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
+from ramospeech.checkpoints import SHIPPED_MODEL, load_model
+from ramospeech.decoders import greedy_decode
+from ramospeech.features import HOP_SAMPLES, extract_features, frame_count
+from ramospeech.model import REDUCTION, AcousticModel
+from ramospeech.pinyin import Inventory
+
+OUTPUT_SECONDS = REDUCTION * HOP_SAMPLES / SAMPLE_RATE  # the time from one output frame to the next
+
+
+@dataclass
+class Transcript:
+    """What was recognised in a recording, or why nothing could be."""
+
+    file: str
+    pinyin: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # when each syllable was recognised
+    error: str | None = None
+
+
+class Recogniser:
+    """A model with what it needs to read recordings."""
+
+    def __init__(self, model: AcousticModel, inventory: Inventory, device: str = "cpu") -> None:
+        self.model, self.inventory, self.device = model.eval().to(device), inventory, device
+
+    @classmethod
+    def load(cls, path: Path = SHIPPED_MODEL, device: str = "cpu") -> "Recogniser":
+        """The shipped model, or the one at `path`. Raises CheckpointError."""
+        model, inventory, _ = load_model(path)
+        return cls(model, inventory, device)
+
+    def transcribe(self, paths: Iterable[Path | str], batch_size: int = 8) -> Iterator[Transcript]:
+        """Read recordings, in the order given; a file that cannot be read gives an `error`."""
+        remaining = iter(paths)
+        while group := list(islice(remaining, batch_size)):
+            loaded = [self._load(path) for path in group]
+            waveforms = [item for item in loaded if isinstance(item, torch.Tensor)]
+            readings = iter(self.recognise(waveforms) if waveforms else [])
+            for path, item in zip(group, loaded):
+                if isinstance(item, torch.Tensor):
+                    yield Transcript(str(path), *next(readings))
+                else:
+                    yield Transcript(str(path), error=str(item))
+
+    @torch.inference_mode()
+    def recognise(self, waveforms: list[torch.Tensor]) -> list[tuple[list[str], list[float]]]:
+        """Syllables, and the second at which each was recognised, of waveforms at 16 kHz."""
+        samples = torch.tensor([len(waveform) for waveform in waveforms])
+        padded = pad_sequence(waveforms, batch_first=True)  # (batch, samples)
+        features, lengths = extract_features(padded.to(self.device), samples.to(self.device))
+        log_probs = self.model(features, lengths).log_softmax(dim=-1)
+        hypotheses = greedy_decode(log_probs, self.model.output_lengths(lengths))
+        return [
+            (self.inventory.decode(hypothesis.tokens),
+             [round(step * OUTPUT_SECONDS, 2) for step in hypothesis.timesteps])
+            for hypothesis in hypotheses
+        ]
+
+    def _load(self, path: Path | str) -> torch.Tensor | AudioError:
+        try:
+            waveform = load_audio(path)
+            if frame_count(len(waveform)) < REDUCTION:
+                raise AudioError(f"{path}: too short: {len(waveform) / SAMPLE_RATE:.3f} s")
+            return waveform
+        except AudioError as error:
+            return error

@@ -1,0 +1,85 @@
+"""An evaluation put into words: for a reader, and for a file of results."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from ramospeech.corpora import Split
+from ramospeech.metrics import ErrorCounts, Evaluation
+from ramospeech.paths import PACKAGE
+
+
+def evaluation_facts(result: Evaluation, split: Split, model: Path) -> dict:
+    """Error rates with all that one must know to quote them."""
+    return {
+        "command": "ramospeech " + shlex.join(sys.argv[1:]),
+        "commit": commit(),
+        "hardware": hardware(),
+        "model": model.name,
+        "corpus": split.corpus,
+        "split": split.name,
+        "label_source": result.label_source,
+        "utterances": result.utterances,
+        "toned_syllables": _count_facts(result.toned),
+        "base_syllables": _count_facts(result.base),
+        "tone_error_rate": round(result.tone_error_rate, 4),
+    }
+
+
+def _count_facts(counts: ErrorCounts) -> dict:
+    return {"error_rate": round(counts.rate, 4), "reference_length": counts.reference_length,
+            "substitutions": counts.substitutions, "insertions": counts.insertions,
+            "deletions": counts.deletions}
+
+
+def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: int = 10) -> str:
+    """The same as lines to read, with the tones and the syllables most often confused."""
+    lines = [
+        f"{model.name} on {split.corpus} {split.name}: {result.utterances} utterances; "
+        f"labels: {result.label_source}",
+        _count_line("toned syllables", result.toned),
+        _count_line("base syllables", result.base),
+        f"{'tones':16} {result.tone_error_rate:6.1%} wrong where the base syllable is right",
+        "", "tone said, tone heard:", *_tone_table(result),
+    ]
+    if result.confusions and confusions:
+        lines += ["", "most often confused:"]
+        for (said, heard), count in result.confusions.most_common(confusions):
+            lines.append(f"  {said:>7} heard as {heard:7} {count:4} times")
+    return "\n".join(lines)
+
+
+def _count_line(name: str, counts: ErrorCounts) -> str:
+    return (f"{name:16} {counts.rate:6.1%} error: {counts.substitutions} substituted, "
+            f"{counts.insertions} inserted, {counts.deletions} deleted of "
+            f"{counts.reference_length}")
+
+
+def _tone_table(result: Evaluation) -> list[str]:
+    tones = range(1, 6)  # 5 is the neutral tone
+    rows = ["  said  heard" + "".join(f"{tone:6}" for tone in tones)]
+    for said in tones:
+        counts = "".join(f"{result.tone_confusions[said, heard]:6}" for heard in tones)
+        rows.append(f"  {said:4}       {counts}")
+    return rows
+
+
+def commit() -> str:
+    """The commit of the code that runs, with `+changes` where the tree differs from it."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--abbrev=10", "--dirty=+changes"],
+            cwd=PACKAGE, capture_output=True, text=True, check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def hardware() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

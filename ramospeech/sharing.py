@@ -1,0 +1,45 @@
+"""Syllables that share an initial, a final or a tone learn from each other.
+
+Of 1,213 toned syllables most are rare, but they are made of few parts: 21 initials, some 36 finals,
+5 tones. Were the output layer's weight W = R + A E, with a row of R for each syllable, a row of E
+for each part, and A telling which syllable has which parts, then a step of gradient descent on R
+and E would move W along (I + A A^T) dL/dW. So the plain layer can learn like that one, with no
+parameter more: multiply its gradient by I + A A^T.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ramospeech.pinyin import PAD, UNK, Inventory, split_syllable
+
+
+def shared_parts(inventory: Inventory) -> Tensor:
+    """`(classes, parts)`: 1 where the class has the part, 0 elsewhere; special classes have none."""
+    numbers: dict[tuple[str, str | int], int] = {}
+    members = []
+    for row, symbol in enumerate(inventory.symbols):
+        if symbol not in (PAD, UNK):
+            for part in split_syllable(symbol)._asdict().items():
+                members.append((row, numbers.setdefault(part, len(numbers))))
+    parts = torch.zeros(len(inventory), len(numbers))
+    parts[tuple(zip(*members))] = 1
+    return parts
+
+
+def share_between_syllables(layer: nn.Linear, inventory: Inventory, strength: float = 1.0) -> None:
+    """Make an output layer begin as a sum of parts, and go on learning like one.
+
+    Sets the initial weights, and changes each gradient of `layer.weight` to
+    (I + strength * A A^T) times itself. A strength of 0 leaves the layer alone.
+    """
+    if strength == 0:
+        return
+    parts = shared_parts(inventory)
+    with torch.no_grad():
+        layer.weight.copy_(parts @ torch.randn(parts.shape[1], layer.in_features) * 0.05)
+    kinship = strength * parts @ parts.T  # (classes, classes): how many parts two classes share
+
+    def spread(gradient: Tensor) -> Tensor:
+        return gradient + kinship.to(gradient.device) @ gradient
+
+    layer.weight.register_hook(spread)

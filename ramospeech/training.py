@@ -1,0 +1,207 @@
+"""Training: from two splits of a corpus to a model that recognises what it never heard."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from ramospeech.augment import SPEEDS
+from ramospeech.batches import Batch, SpeechDataset, find_unusable, make_loader, measure_seconds
+from ramospeech.checkpoints import CheckpointError, load_checkpoint, save_checkpoint, save_model
+from ramospeech.corpora import Split
+from ramospeech.evaluation import evaluate, recognise_split
+from ramospeech.losses import ctc_loss
+from ramospeech.metrics import Evaluation
+from ramospeech.model import AcousticModel
+from ramospeech.pinyin import Inventory
+from ramospeech.sharing import share_between_syllables
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides how a training run goes; a checkpoint keeps it."""
+
+    preset: str = "lesson"
+    epochs: int = 10
+    batch_size: int = 8
+    learning_rate: float = 2e-3  # at its highest
+    warmup: float = 0.15  # the part of all steps in which the learning rate rises
+    weight_decay: float = 1e-2
+    clip_norm: float = 5.0  # a longer gradient is shortened to this
+    augment: bool = True
+    sharing: float = 1.0  # how much a syllable learns from those that share a part with it
+    seed: int = 2019
+    precision: str = "float32"  # or bfloat16
+
+
+class Trainer:
+    """A model with its optimizer and its data: `fit` trains it, `save` and `load` keep its place.
+
+    `unusable` tells which utterances of the training split were left out, and why.
+    """
+
+    def __init__(
+        self, train: Split, dev: Split, settings: Settings = Settings(),
+        device: str = "cpu", workers: int = 0, inventory: Inventory | None = None,
+    ) -> None:
+        self.dev, self.settings, self.device = dev, settings, device
+        self.inventory = inventory or Inventory.read()
+        torch.manual_seed(settings.seed)
+        self.model = AcousticModel.from_preset(settings.preset, len(self.inventory))
+        share_between_syllables(self.model.fc3, self.inventory, settings.sharing)
+        self.model.to(device)
+        self._load_data(train, workers)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.schedule = LambdaLR(self.optimizer, lambda step: self._rate_factor(step))
+        self.epoch, self.step, self.best_rate = 0, 0, math.inf
+
+    def _load_data(self, train: Split, workers: int) -> None:
+        seconds = measure_seconds(train)
+        fastest = max(SPEEDS) if self.settings.augment else 1.0
+        self.unusable = find_unusable(train, seconds, self.inventory, fastest)
+        usable = [index for index in range(len(train)) if index not in self.unusable]
+        if not usable:
+            raise ValueError(f"{train.corpus} {train.name}: no utterance can be trained on")
+        self.train = replace(train, utterances=[train.utterances[index] for index in usable])
+        dataset = SpeechDataset(
+            self.train, self.inventory, augment=self.settings.augment, seed=self.settings.seed
+        )
+        self.loader = make_loader(
+            dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers
+        )
+
+    @property
+    def total_steps(self) -> int:
+        return self.settings.epochs * len(self.loader)
+
+    def _rate_factor(self, step: int) -> float:
+        """The learning rate at a step: up in a straight line, then down along half a cosine."""
+        rising = max(1, round(self.settings.warmup * self.total_steps))
+        if step < rising:
+            return (step + 1) / rising
+        falling = max(1, self.total_steps - rising)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / falling)))
+
+    def train_batch(self, batch: Batch) -> float:
+        """One step of gradient descent; returns the loss before it."""
+        batch = batch.to(self.device)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16,
+                            enabled=self.settings.precision == "bfloat16"):
+            logits = self.model(batch.features, batch.feature_lengths)
+        lengths = self.model.output_lengths(batch.feature_lengths)
+        loss = ctc_loss(logits, lengths, batch.targets, batch.target_lengths)
+        if not torch.isfinite(loss):
+            paths = ", ".join(self.train.utterances[index].path for index in batch.indices)
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step} on {paths}")
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        return loss.item()
+
+    def train_epoch(self) -> float:
+        """Train on every utterance once; returns the mean loss of the batches."""
+        self.model.train()
+        self.loader.batch_sampler.epoch = self.epoch
+        bar = tqdm(self.loader, desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", leave=False)
+        losses = []
+        for batch in bar:
+            losses.append(self.train_batch(batch))
+            bar.set_postfix(loss=f"{losses[-1]:.2f}")
+        self.epoch += 1
+        return sum(losses) / len(losses)
+
+    def evaluate(self) -> Evaluation:
+        """Error rates on the dev split."""
+        return evaluate(self.model, self.inventory, self.dev)
+
+    def sample_predictions(self, count: int = 2) -> list[str]:
+        """What the model makes of the first utterances of dev, beside what was said."""
+        few = replace(self.dev, utterances=self.dev.utterances[:count])
+        readings = dict(recognise_split(self.model, self.inventory, few))
+        return [f"{utterance.pinyin} -> {' '.join(readings[index]) or '(blank)'}"
+                for index, utterance in enumerate(few.utterances)]
+
+    def state(self) -> dict:
+        """All that is needed to go on from here, as tensors and plain values."""
+        return {
+            "settings": asdict(self.settings), "syllables": list(self.inventory.symbols),
+            "epoch": self.epoch, "step": self.step, "best_rate": self.best_rate,
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(), "random": torch.get_rng_state(),
+        }
+
+    def load_state(self, state: dict) -> None:
+        """Go on from what `state` gave. Raises CheckpointError where it is of another design."""
+        try:
+            preset, syllables = state["settings"]["preset"], tuple(state["syllables"])
+            if preset != self.settings.preset:
+                raise ValueError(f"it holds the model '{preset}', not '{self.settings.preset}'")
+            if syllables != self.inventory.symbols:
+                raise ValueError("it was trained with another list of syllables")
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.epoch, self.step = state["epoch"], state["step"]
+            self.best_rate = state["best_rate"]
+            torch.set_rng_state(state["random"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"this checkpoint does not fit: {error}") from None
+
+
+class Run:
+    """A training run in a folder of its own.
+
+    `checkpoint.pt` is where to go on from, `best.safetensors` the model of the epoch with the
+    lowest error on dev, `tensorboard/` the curves.
+    """
+
+    def __init__(self, trainer: Trainer, folder: Path, facts: dict | None = None) -> None:
+        self.trainer, self.folder, self.facts = trainer, folder, facts or {}
+        self.checkpoint = folder / "checkpoint.pt"
+
+    def resume(self, path: Path | None = None) -> None:
+        """Go on from the run's own checkpoint, or from another."""
+        self.trainer.load_state(load_checkpoint(path or self.checkpoint))
+
+    def fit(self, save_step: int = 1) -> Evaluation:
+        """Train up to the last epoch, saving every `save_step` epochs; returns dev's errors."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trainer, result = self.trainer, None
+        with SummaryWriter(self.folder / "tensorboard", purge_step=trainer.step) as board:
+            while trainer.epoch < trainer.settings.epochs:
+                loss = trainer.train_epoch()
+                result = trainer.evaluate()
+                self._report(board, loss, result)
+                self._keep_if_best(result)
+                if trainer.epoch % save_step == 0 or trainer.epoch == trainer.settings.epochs:
+                    save_checkpoint(self.checkpoint, trainer.state())
+        return result or trainer.evaluate()
+
+    def _report(self, board: SummaryWriter, loss: float, result: Evaluation) -> None:
+        trainer = self.trainer
+        board.add_scalar("loss/train", loss, trainer.step)
+        board.add_scalar("syllable_error_rate/dev", result.toned.rate, trainer.step)
+        board.add_scalar("learning_rate", trainer.schedule.get_last_lr()[0], trainer.step)
+        tqdm.write(f"epoch {trainer.epoch:4}  loss {loss:7.3f}  "
+                   f"dev syllable error {result.toned.rate:6.1%}")
+        for line in trainer.sample_predictions():
+            tqdm.write(f"            {line}")
+
+    def _keep_if_best(self, result: Evaluation) -> None:
+        trainer = self.trainer
+        if result.toned.rate < trainer.best_rate:
+            trainer.best_rate = result.toned.rate
+            facts = self.facts | asdict(trainer.settings) | {
+                "epoch": trainer.epoch, "dev_syllable_error_rate": trainer.best_rate,
+                "label_source": trainer.dev.label_source,
+            }
+            save_model(self.folder / "best.safetensors", trainer.model, trainer.inventory, facts)
