@@ -1,0 +1,28 @@
+"""What the notebooks need beside the lesson itself."""
+
+import inspect
+from importlib.metadata import version
+
+from IPython.display import Audio, Markdown, display
+from torch import Tensor
+
+from ramospeech.audio import SAMPLE_RATE
+
+
+def show_source(*objects) -> None:
+    """Show the real source of functions and classes of the module, and the file it lives in."""
+    for item in objects:
+        module = inspect.getmodule(item).__name__.replace(".", "/")
+        source = inspect.getsource(item).rstrip()
+        display(Markdown(f"`{module}.py`\n```python\n{source}\n```"))
+
+
+def play(waveform: Tensor, rate: int = SAMPLE_RATE) -> Audio:
+    """A player for a waveform `(samples,)`; it sits in the page and needs no network."""
+    return Audio(waveform.numpy(), rate=rate)
+
+
+def show_versions(*packages: str) -> None:
+    """The installed version of each package, one a line."""
+    for package in packages:
+        print(f"{package:16} {version(package)}")
