@@ -1,0 +1,55 @@
+# make tutorial   set up, then run every notebook; pages in build/
+# make test       set up, then the unit tests and every notebook as a test
+# make test-slow  what takes minutes each
+# make lab        JupyterLab on the first notebook
+# make check-env  what is there, what is missing, and how to mend it
+
+SHELL := /bin/bash
+# The first of these that runs and is of a version that the pins allow.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
+	$$python -c "import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))" 2>/dev/null \
+	&& { echo $$python; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+# Progress bars are full of timings: off where outputs are compared.
+QUIET := TQDM_DISABLE=1
+
+
+.PHONY: help setup tutorial test test-slow lab check-env clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+setup: $(VENV)/ready
+
+# Stale: pyproject.toml is newer, or the interpreter behind the environment has gone.
+ifneq ($(shell $(BIN)/python -c "print('alive')" 2>/dev/null),alive)
+.PHONY: $(VENV)/ready
+endif
+$(VENV)/ready: pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 was not found: apt install python3.11 python3.11-venv," \
+	 "or make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) ramospeech/check_env.py --can-set-up
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[notebooks,test]'
+	@touch $@
+
+tutorial: setup
+	@$(BIN)/python -m ramospeech.tutorial $(NOTEBOOKS)
+
+test: setup
+	$(QUIET) $(BIN)/python -m pytest -m "not slow" --nbval --nbval-cell-timeout=600 tests notebooks
+
+test-slow: setup
+	$(QUIET) $(BIN)/python -m pytest -m slow
+
+lab: setup
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(firstword $(NOTEBOOKS))
+
+check-env:
+	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) ramospeech/check_env.py
+
+clean:
+	rm -rf build $(VENV)

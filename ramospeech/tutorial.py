@@ -1,0 +1,86 @@
+"""Run the notebooks in order, as `make tutorial` does.
+
+    python -m ramospeech.tutorial notebooks/*.ipynb
+
+Leaves executed copies and HTML pages in `build/`, and ends with a table. A notebook's headline is
+what its cell tagged `headline` prints.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from tqdm import tqdm
+
+BUILD = Path("build")
+CELL_TIMEOUT = 900  # seconds
+
+
+class Result(NamedTuple):
+    name: str
+    seconds: float
+    headline: str
+    failed: bool = False
+
+
+def main(paths: list[str]) -> int:
+    """Run every notebook; 0 where all of them ran to their ends."""
+    if not paths:
+        print("no notebooks given: python -m ramospeech.tutorial notebooks/*.ipynb")
+        return 2
+    BUILD.mkdir(exist_ok=True)
+    results = [run_notebook(Path(path)) for path in paths]
+    print_table(results)
+    return 1 if any(result.failed for result in results) else 0
+
+
+def run_notebook(path: Path) -> Result:
+    """Execute a notebook, and write its copy and its page, as far as it came."""
+    notebook = nbformat.read(path, as_version=4)
+    started, error = time.monotonic(), None
+    try:
+        _execute(notebook, path)
+    except CellExecutionError as trouble:
+        error = f"failed: {trouble.ename}: {trouble.evalue}".splitlines()[0]
+    nbformat.write(notebook, BUILD / path.name)
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    (BUILD / path.with_suffix(".html").name).write_text(page, encoding="utf-8")
+    seconds = time.monotonic() - started
+    return Result(path.stem, seconds, error or find_headline(notebook), error is not None)
+
+
+def _execute(notebook, path: Path) -> None:
+    with tqdm(total=len(notebook.cells), desc=path.stem, unit="cell") as bar:
+        client = NotebookClient(
+            notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}},
+            on_cell_complete=lambda cell, cell_index: bar.update(cell_index + 1 - bar.n),
+        )
+        client.execute(env=os.environ | {"TQDM_DISABLE": "1"})  # bars do not belong on a page
+        bar.update(bar.total - bar.n)
+
+
+def find_headline(notebook) -> str:
+    """The first line that the cell tagged `headline` printed."""
+    for cell in notebook.cells:
+        if "headline" in cell.metadata.get("tags", []):
+            text = "".join(output.get("text", "") for output in cell.outputs)
+            return text.strip().splitlines()[0] if text.strip() else ""
+    return ""
+
+
+def print_table(results: list[Result]) -> None:
+    width = max(len(result.name) for result in results)
+    print(f"\n{'notebook':{width}}  seconds  headline")
+    for name, seconds, headline, _ in results:
+        print(f"{name:{width}}  {seconds:7.0f}  {headline}")
+    print(f"\nexecuted copies and pages: {BUILD}/")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
