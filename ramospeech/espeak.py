@@ -40,8 +40,9 @@ def speak(text: str, voice: Voice, seed: int = 1, language: str = LANGUAGE) -> n
     """Say toned pinyin, such as `shang4 hai3`: samples `(n,)`, int16, 22,050 a second.
 
     The same arguments give the same samples, whatever was spoken before. Raises ValueError for a
-    variant that espeak-ng does not have.
+    language or a variant that espeak-ng does not have.
     """
+    _check_variant(voice.variant)
     pieces: list[np.ndarray] = []
 
     @_Callback
@@ -54,7 +55,7 @@ def speak(text: str, voice: Voice, seed: int = 1, language: str = LANGUAGE) -> n
         library.espeak_SetSynthCallback(collect)
         name = f"{language}+{voice.variant}"
         if library.espeak_SetVoiceByName(name.encode()) != 0:
-            raise ValueError(f"espeak-ng has no voice {name!r}")
+            raise ValueError(f"espeak-ng has no language {language!r}")
         library.espeak_SetParameter(RATE, voice.words_per_minute, 0)
         library.espeak_SetParameter(PITCH, voice.pitch, 0)
         library.espeak_SetParameter(RANGE, voice.pitch_range, 0)
@@ -72,9 +73,22 @@ def _fresh_library() -> Iterator[ctypes.CDLL]:
         if library.espeak_Initialize(SYNCHRONOUS, 0, _data_path(), DONT_EXIT) != SPEAKING_RATE:
             raise RuntimeError(f"espeak-ng did not start with its data in {_data_path().decode()}")
         yield library
-        library.espeak_Terminate()
     finally:
+        library.espeak_Terminate()
         _ctypes.dlclose(library._handle)
+
+
+@cache
+def variants() -> list[str]:
+    """The names that a voice's variant can have."""
+    folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _check_variant(variant: str) -> None:
+    """espeak-ng itself speaks on in its plain voice when it does not know the variant."""
+    if variant not in variants():
+        raise ValueError(f"espeak-ng has no variant {variant!r}; it has {', '.join(variants())}")
 
 
 @cache

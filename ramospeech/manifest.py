@@ -4,6 +4,8 @@ Paths are relative to a data root, so that a list serves wherever the recordings
 be missing (a single syllable has no one writing), the path and the pinyin may not.
 """
 
+import codecs
+import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,28 +33,32 @@ class Utterance(NamedTuple):
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a manifest whole. Raises ManifestError at the first line that is not right."""
     utterances, seen = [], set()
-    for number, line in _numbered_lines(path):
+    for number, line in enumerate(_read_lines(path), start=1):
         try:
-            utterance = parse_line(line)
-            if utterance.path in seen:
-                raise ValueError(f"the path {utterance.path!r} occurs twice")
+            utterances.append(parse_line(line))
+            _refuse_second(utterances[-1].path, seen)
         except ValueError as error:
             raise ManifestError(f"{path}, line {number}: {error}") from None
-        seen.add(utterance.path)
-        utterances.append(utterance)
     if not utterances:
         raise ManifestError(f"{path}: the manifest is empty")
     return utterances
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    number = 0
+def _read_lines(path: Path) -> Iterator[str]:
+    """Lines without their ends, which may be those of any platform."""
+    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
-        with open(path, encoding="utf-8-sig", newline=None) as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line.removesuffix("\n")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}, after line {number}: not UTF-8 ({error.reason})") from None
+        number = data.count(b"\n", 0, error.start) + 1
+        raise ManifestError(f"{path}, line {number}: not UTF-8 ({error.reason})") from None
+    return (line.removesuffix("\n") for line in io.StringIO(text, newline=None))
+
+
+def _refuse_second(path: str, seen: set[str]) -> None:
+    if path in seen:
+        raise ValueError(f"the path {path!r} occurs twice")
+    seen.add(path)
 
 
 def parse_line(line: str) -> Utterance:
@@ -76,20 +82,24 @@ def _check_path(path: str) -> None:
         raise ValueError("no path")
     if path.startswith("/") or ".." in path.split("/"):
         raise ValueError(f"the path {path!r} is not inside the data root")
+    if "\\" in path or not path.isprintable():
+        raise ValueError(f"the path {path!r} holds a backslash or an unprintable character")
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write a manifest; the file appears whole or not at all.
 
-    Raises ValueError for an utterance that `read_manifest` would refuse.
+    Raises ValueError for an utterance that `read_manifest` would refuse, and for none at all.
     """
-    lines = []
+    lines, seen = [], set()
     for utterance in utterances:
         line = "\t".join(utterance)
         if "\n" in line or "\r" in line:
             raise ValueError(f"{utterance!r} holds a line break")
-        parse_line(line)
-        lines.append(line + "\n")
+        lines.append("\t".join(parse_line(line)) + "\n")
+        _refuse_second(utterance.path, seen)
+    if not lines:
+        raise ValueError("a manifest needs at least one utterance")
     write_atomically(path, "".join(lines))
 
 
@@ -102,4 +112,3 @@ def write_atomically(path: Path, text: str) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-

@@ -23,7 +23,11 @@ NEUTRAL_TONE = 5
 
 _DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 _SPELLING = {"n2": "en2", "n4": "en4", "ng2": "en2", "ng4": "en4"}  # 嗯, spelt with a vowel
-_SYLLABLE = re.compile(r"[a-z]+[1-4]?")
+_INITIAL = "[bpmfdtnlgkhjqxrzcsyw]|zh|ch|sh"  # as spelt, so with y and w
+_FINAL = ("a ai an ang ao e ei en eng er i ia ian iang iao ie in ing iong iu o ong ou "
+          "u ua uai uan uang ue ui un uo v ve van vn").replace(" ", "|")
+_SYLLABLE = re.compile(rf"(?:(?:{_INITIAL})?(?:{_FINAL})|hm|hng|m|n|ng)[1-4]?")
+_RARE_FINALS = {"yo": "io", "yai": "iai"}  # which pypinyin takes for o and ai
 
 
 def hanzi_to_pinyin(text: str) -> list[str]:
@@ -41,6 +45,7 @@ def hanzi_to_pinyin(text: str) -> list[str]:
     return [_SPELLING.get(reading, reading) for reading in readings]
 
 
+@cache
 def is_syllable(token: str) -> bool:
     """Whether `token` is spelt like a toned syllable (`hao3`, `de`) or is `<UNK>`."""
     return token == UNK or _SYLLABLE.fullmatch(token) is not None
@@ -50,7 +55,7 @@ class Syllable(NamedTuple):
     """The parts of a toned syllable, such as `zh`, `uang`, 4 for `zhuang4`."""
 
     initial: str  # empty where the syllable begins with a vowel, y or w
-    final: str
+    final: str  # in full and with v for ü: `liu2` has `iou`, `yuan2` has `van`
     tone: int  # 1 to 4, or 5 for the neutral tone
 
 
@@ -58,13 +63,17 @@ class Syllable(NamedTuple):
 def split_syllable(syllable: str) -> Syllable:
     """Split a toned syllable into initial, final and tone; y and w are spelling, not initials.
 
-    Raises ValueError for what is not spelt like a syllable.
+    A syllable without a vowel (`hm`, `ng4`) is all final. Raises ValueError for what is not spelt
+    like a syllable.
     """
     if not _SYLLABLE.fullmatch(syllable):
         raise ValueError(f"{syllable!r} is not a toned pinyin syllable such as 'hao3'")
     tone = int(syllable[-1]) if syllable[-1].isdigit() else NEUTRAL_TONE
     base = base_syllable(syllable)
-    return Syllable(to_initials(base), to_finals(base, v_to_u=False) or base, tone)
+    if not set(base) & set("aeiouv"):
+        return Syllable("", base, tone)
+    final = _RARE_FINALS.get(base) or to_finals(base, v_to_u=False)
+    return Syllable(to_initials(base), final, tone)
 
 
 def base_syllable(syllable: str) -> str:

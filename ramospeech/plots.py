@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ramospeech.audio import SAMPLE_RATE
 from ramospeech.features import HOP_SAMPLES
+from ramospeech.pinyin import Inventory
 
 FRAME_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 BIN_HERTZ = 40  # from one bin of the spectrogram to the next
@@ -37,3 +38,20 @@ def draw_alignment(axes: Axes, syllables: Sequence[str], seconds: Sequence[float
     for syllable, second in zip(syllables, seconds):
         axes.axvline(second, color="white", linewidth=1, linestyle="--")
         axes.text(second, top, f" {syllable}", color="white", va="top", fontsize=11)
+
+
+def draw_posteriors(
+    axes: Axes, log_probs: Tensor, inventory: Inventory, frame_seconds: float
+) -> None:
+    """The probability of each class over time, the blank in grey; `log_probs` is `(T, classes)`.
+
+    Only classes that are the most probable at some frame are drawn and named.
+    """
+    probabilities = log_probs.exp().numpy()
+    seconds = np.arange(len(probabilities)) * frame_seconds
+    axes.plot(seconds, probabilities[:, 0], color="grey", linewidth=1, label="blank")
+    for token in dict.fromkeys(probabilities.argmax(axis=1).tolist()):
+        if token != 0:
+            axes.plot(seconds, probabilities[:, token], label=inventory.symbols[token])
+    axes.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.05))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
