@@ -6,8 +6,8 @@ A recording passes these files in this order:
     model -> losses -> training -> checkpoints                         (learning)
     recognition -> decoders -> metrics                                 (listening)
 
-`pinyin` knows syllables, tones and the 1,215 output classes; `plots` and `lesson` serve the
-notebooks; `cli` is the command `ramospeech`.
+`pinyin` knows syllables, tones and the 1,215 output classes; `pitch`, `plots` and `lesson` serve
+the notebooks; `cli` is the command `ramospeech`.
 """
 
 __version__ = "0.1.0"

@@ -89,9 +89,14 @@ def download(name: str, target: Path | None = None) -> Path:
 
 
 def prepare(name: str, root: Path | None = None) -> Preparation:
-    """Find a corpus's recordings under `root` and write its manifests into the data folder."""
+    """Find a corpus's recordings under `root` and write its manifests into the data folder.
+
+    Raises CorpusError where there is nothing to list.
+    """
     corpus = get_corpus(name)
     found = corpus.prepare(root)
+    if not found.splits:
+        raise CorpusError(f"no recording of {name} was kept in {found.root}\n{found.summary()}")
     folder = data_dir() / name
     for split, utterances in found.splits.items():
         write_manifest(folder / f"{split}.txt", utterances)
@@ -112,7 +117,7 @@ def open_split(name: str, split: str) -> Split:
         prepare(name)
     if not is_prepared(name):
         raise CorpusError(f"the corpus {name} is not prepared: {how_to_get(name)}")
-    facts = _read_facts(name)
+    facts = read_facts(name)
     if split not in facts["splits"]:
         raise CorpusError(f"{name} has no split {split!r}; it has {', '.join(facts['splits'])}")
     utterances = read_manifest(data_dir() / name / f"{split}.txt")
@@ -120,11 +125,13 @@ def open_split(name: str, split: str) -> Split:
 
 
 def is_prepared(name: str) -> bool:
-    """Whether the corpus's manifests are here, written by this version of its file."""
-    return _read_facts(name).get("version") == get_corpus(name).version
+    """Whether manifests, written by this version of the corpus's file, and recordings are here."""
+    facts = read_facts(name)
+    return facts.get("version") == get_corpus(name).version and Path(facts["root"]).is_dir()
 
 
-def _read_facts(name: str) -> dict:
+def read_facts(name: str) -> dict:
+    """What preparing the corpus wrote down of it; empty where it is not prepared."""
     try:
         return json.loads((data_dir() / name / "corpus.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -25,17 +25,21 @@ _TONED = re.compile(r"[a-z]+[1-5]")
 def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
     """Fetch just the folder `64k/` (109 MB) by git, which shows its own progress.
 
-    Goes on where an earlier attempt broke off; `target` appears only when all of it is there.
+    Takes up an attempt that was broken off; `target` appears only when all of it is there.
     """
     if shutil.which("git") is None:
         raise CorpusError("git was not found: install it (`apt install git`, `brew install git`)")
     if target.exists():
-        return target
+        return _find_root(target)
     draft = target.with_name(target.name + ".part")
-    if not (draft / ".git").is_dir():
-        _git("clone", "--filter=blob:none", "--no-checkout", "--progress", url, str(draft))
+    _git("init", "--quiet", str(draft))
+    for lock in (draft / ".git").glob("*.lock"):
+        lock.unlink()  # of an attempt that was killed
+    _git("-C", str(draft), "config", "remote.origin.url", url)
+    _git("-C", str(draft), "fetch", "--filter=blob:none", "--progress", "origin",
+         "+refs/heads/*:refs/remotes/origin/*")
     _git("-C", str(draft), "sparse-checkout", "set", "--no-cone", "/64k/")
-    _git("-C", str(draft), "checkout", "--progress", commit)
+    _git("-C", str(draft), "-c", "advice.detachedHead=false", "checkout", "--progress", commit)
     draft.replace(target)
     return target
 
@@ -59,10 +63,12 @@ def prepare(root: Path | None) -> Preparation:
 def _find_root(root: Path | None) -> Path:
     if root is None:
         raise CorpusError("say where the copy lies: `ramospeech prepare audio-cmn --root DIR`")
-    for candidate in (root, root.parent):  # DIR may also be its folder 64k
-        if (candidate / WORDS).is_dir():
-            return candidate
-    raise CorpusError(f"{root}: no folder {WORDS} in it")
+    top = root.resolve()
+    top = top.parent if top.name == "64k" else top  # that folder of it will do, too
+    for folder in (WORDS, SYLLABLES):
+        if not (top / folder).is_dir():
+            raise CorpusError(f"{root} is no copy of audio-cmn: there is no folder {folder} in it")
+    return top
 
 
 def _spoken(path: str) -> str:

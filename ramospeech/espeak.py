@@ -71,7 +71,7 @@ def _fresh_library() -> Iterator[ctypes.CDLL]:
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     try:
         if library.espeak_Initialize(SYNCHRONOUS, 0, _data_path(), DONT_EXIT) != SPEAKING_RATE:
-            raise RuntimeError(f"espeak-ng did not start with its data in {_data_path().decode()}")
+            raise OSError(f"espeak-ng did not start with its data in {_data_path().decode()}")
         yield library
     finally:
         library.espeak_Terminate()

@@ -3,7 +3,7 @@
 Labels are pinyin, never hanzi: matplotlib's own fonts have no Chinese characters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ramospeech.audio import SAMPLE_RATE
 from ramospeech.features import HOP_SAMPLES
+from ramospeech.pitch import FRAME_SAMPLES as PITCH_FRAME_SAMPLES
 from ramospeech.pinyin import Inventory
 
 FRAME_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 BIN_HERTZ = 40  # from one bin of the spectrogram to the next
-PITCH_RANGE = (60, 500)  # hertz; human voices, low to high
 
 
 def draw_waveform(axes: Axes, waveform: Tensor, rate: int = SAMPLE_RATE) -> None:
@@ -30,6 +30,20 @@ def draw_spectrogram(axes: Axes, features: Tensor) -> None:
     extent = (0, frames * FRAME_SECONDS, 0, bins * BIN_HERTZ / 1000)
     axes.imshow(features.numpy().T, origin="lower", aspect="auto", extent=extent, cmap="magma")
     axes.set(xlabel="seconds", ylabel="kHz")
+
+
+def draw_pitch(axes: Axes, pitch: Tensor) -> None:
+    """The melody of a voice; `pitch` is `(frames,)` in hertz, NaN where there is no voice."""
+    seconds = np.arange(len(pitch)) * FRAME_SECONDS + PITCH_FRAME_SAMPLES / SAMPLE_RATE / 2
+    axes.plot(seconds, pitch.numpy(), linewidth=3)
+    axes.set(xlabel="seconds", ylabel="pitch in Hz", xlim=(0, len(pitch) * FRAME_SECONDS + 0.04))
+
+
+def draw_counts(axes: Axes, counts: Mapping[str, int]) -> None:
+    """A bar for each name, in the order given; the names must be Latin letters."""
+    axes.bar(list(counts), list(counts.values()))
+    axes.tick_params(axis="x", rotation=90)
+    axes.margins(x=0.01)
 
 
 def draw_alignment(axes: Axes, syllables: Sequence[str], seconds: Sequence[float]) -> None:

@@ -1,0 +1,76 @@
+"""Write audio_cmn_facts.json: what the real recordings of audio-cmn hold.
+
+    python data_config/build_audio_cmn_facts.py [OUTPUT]
+
+The corpus must be prepared (`ramospeech download audio-cmn`). The notebooks quote this file, so
+that they can speak of real recordings on machines that have none. Takes about a minute.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from ramospeech.batches import measure_seconds
+from ramospeech.corpora import Split, open_split, read_facts
+from ramospeech.corpus_audio_cmn import COMMIT, URL
+from ramospeech.pinyin import Inventory
+from ramospeech.report import commit
+
+NAME = "audio-cmn"
+SPEAKERS = {"train": "Yue Tan", "dev": "Yue Tan", "test": "Yue Tan", "syllables": "Chen Wang"}
+PUBLIC_WORDS = 8596  # recordings in the folder hsk of the public repository; a copy may hold fewer
+
+
+def split_facts(split: Split, inventory: Inventory) -> dict:
+    seconds = measure_seconds(split)
+    spoken = [syllable for utterance in split.utterances for syllable in utterance.syllables]
+    return {
+        "speaker": SPEAKERS[split.name],
+        "recordings": len(split),
+        "hours": round(seconds.sum() / 3600, 2),
+        "seconds_mean": round(seconds.mean(), 2),
+        "seconds_shortest": round(seconds.min(), 2),
+        "seconds_longest": round(seconds.max(), 2),
+        "syllables": len(spoken),
+        "different_syllables": len(set(spoken)),
+        "syllables_outside_inventory": sum(syllable not in inventory for syllable in spoken),
+    }
+
+
+def overlap_facts(train: Split, test: Split) -> dict:
+    """What a model can know of the test words from training."""
+    words = {utterance.hanzi for utterance in train.utterances}
+    readings = {utterance.pinyin for utterance in train.utterances}
+    syllables = {syllable for reading in readings for syllable in reading.split(" ")}
+    spoken = [syllable for utterance in test.utterances for syllable in utterance.syllables]
+    homophones = sum(utterance.pinyin in readings for utterance in test.utterances)
+    return {
+        "test_words": len(test),
+        "test_words_in_train": sum(utterance.hanzi in words for utterance in test.utterances),
+        "test_words_that_sound_like_a_train_word": homophones,
+        "test_syllables_never_in_train": sum(syllable not in syllables for syllable in spoken),
+    }
+
+
+def main(output: Path) -> None:
+    inventory, recorded = Inventory.read(), read_facts(NAME)
+    splits = {name: open_split(NAME, name) for name in ("train", "dev", "test", "syllables")}
+    words = sum(len(splits[name]) for name in ("train", "dev", "test"))
+    facts = {
+        "command": "python data_config/build_audio_cmn_facts.py",
+        "commit": commit(),
+        "source": f"{URL}, commit {COMMIT}",
+        "label_source": recorded["label_source"],
+        "words_kept": words,
+        "words_in_public_repository": PUBLIC_WORDS,
+        "splits": {name: split_facts(split, inventory) for name, split in splits.items()},
+        "skipped": recorded["skipped"],
+        "overlap": overlap_facts(splits["train"], splits["test"]),
+    }
+    output.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    print(f"{output}: {words} words and {len(splits['syllables'])} syllables")
+
+
+if __name__ == "__main__":
+    default = Path(__file__).with_name("audio_cmn_facts.json")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else default)
