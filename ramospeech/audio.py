@@ -1,9 +1,14 @@
 """From a file to a waveform: any format that libsndfile reads, 16 kHz, one channel."""
 
+import os
 import struct
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import soundfile
 import torch
 from torch import Tensor
@@ -11,6 +16,10 @@ from torchaudio.transforms import Resample
 
 SAMPLE_RATE = 16_000  # samples a second
 SILENCE = 1e-4  # a swing below this, of the full scale 1.0, holds no speech
+RATES = range(1_000, 1_000_001)  # samples a second; beyond it a header is wrong
+FINEST_RATIO = 1_000  # the largest number in a ratio of two rates
+ENDLESS = 0x7FFFF000  # a WAV header that never learnt its length states this or more
+LONGEST_PAGE = 27 + 255 + 255 * 255  # bytes of a page of an Ogg file: header, table, body
 
 
 class AudioError(ValueError):
@@ -21,48 +30,107 @@ def load_audio(path: Path | str) -> Tensor:
     """Read a recording: `(samples,)`, float32, 16 kHz, channels averaged, full scale 1.0.
 
     Reads WAV, FLAC, OGG and MP3 at any rate. Raises AudioError, naming the file, where it is
-    missing, not audio, empty, truncated, silent or not finite.
+    missing, not audio, empty, truncated, silent or not finite. (An MP3 file that does not state
+    its length may be cut unnoticed: nothing in it tells.)
     """
+    with _open(Path(path)) as file:
+        samples = _read_whole(file)  # (samples, channels)
+        waveform = check_waveform(torch.from_numpy(samples).mean(dim=1))
+        return resample(waveform, file.samplerate)
+
+
+def audio_seconds(path: Path | str) -> float:
+    """The length of a recording, read from its header. Raises AudioError."""
+    with _open(Path(path)) as file:
+        return file.frames / file.samplerate
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[soundfile.SoundFile]:
+    """An audio file to read from; whatever goes wrong with it names it."""
     try:
-        samples, rate = _decode(Path(path))
-        waveform = resample(torch.from_numpy(samples).mean(dim=1), rate)
-        return check_waveform(waveform)
-    except (ValueError, OSError) as error:
+        _check_is_whole(path)
+        with soundfile.SoundFile(path) as file:
+            yield file
+    except OSError as error:
+        raise AudioError(f"{path}: {error.strerror or error}") from None
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.removeprefix("Error : ")
+        raise AudioError(f"{path}: cannot be decoded ({reason})") from None
+    except TypeError:  # what soundfile raises for names that end in .raw
+        raise AudioError(f"{path}: raw samples, without a header that states their rate") from None
+    except (ValueError, MemoryError) as error:
         raise AudioError(f"{path}: {error}") from None
 
 
-def _decode(path: Path):
-    """Samples `(frames, channels)` as float32, and their rate."""
+def _read_whole(file: soundfile.SoundFile) -> np.ndarray:
+    samples = file.read(file.frames, dtype="float32", always_2d=True)
+    if len(samples) < file.frames:
+        raise ValueError(f"truncated: {len(samples)} of {file.frames} samples")
+    return samples
+
+
+def _check_is_whole(path: Path) -> None:
+    """libsndfile reads WAV and OGG files that were cut off without a word; the bytes tell."""
     if not path.is_file():
-        raise ValueError("no such file")
-    _check_wav_is_whole(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            samples = file.read(dtype="float32", always_2d=True)
-            if len(samples) < file.frames:
-                raise ValueError(f"truncated: {len(samples)} of {file.frames} samples")
-            return samples, file.samplerate
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"cannot be decoded ({error.error_string})") from None
-
-
-def _check_wav_is_whole(path: Path) -> None:
-    """libsndfile reads a WAV file that was cut off without a word; its header tells."""
+        raise ValueError("a folder, not a file" if path.is_dir() else "no such file")
     with open(path, "rb") as file:
-        header = file.read(12)
-    if len(header) == 12 and header[:4] == b"RIFF" and header[8:] == b"WAVE":
-        (stated,) = struct.unpack("<I", header[4:8])
-        actual = path.stat().st_size - 8
-        if actual < stated < 0xFFFFFF00:  # a stream that never knew its length states the maximum
-            raise ValueError(f"truncated: {actual} of {stated} bytes")
+        size, format_name = os.fstat(file.fileno()).st_size, file.read(4)
+        if size == 0:
+            raise ValueError("empty: no bytes")
+        if format_name == b"RIFF":
+            _check_wav_is_whole(file, size)
+        elif format_name == b"OggS":
+            file.seek(max(0, size - LONGEST_PAGE))
+            _check_ogg_is_whole(file.read())
+
+
+def _check_wav_is_whole(file, size: int) -> None:
+    """The chunk `data` of a WAV file states how many bytes of samples follow it."""
+    file.seek(12)  # RIFF, a length that many programs write wrong, WAVE; then the chunks
+    while len(header := file.read(8)) == 8:
+        name, stated = struct.unpack("<4sI", header)
+        if name == b"data":
+            if (actual := size - file.tell()) < stated < ENDLESS:
+                raise ValueError(f"truncated: {actual} of {stated} bytes of samples")
+            return
+        file.seek(stated + stated % 2, os.SEEK_CUR)
+
+
+def _check_ogg_is_whole(end: bytes) -> None:
+    """The last page of an Ogg file is marked, and its table states how long it is."""
+    page = end[end.rfind(b"OggS"):]
+    table = page[27:27 + page[26]] if len(page) > 26 else b""
+    is_last, is_whole = table and page[5] & 4, len(page) >= 27 + len(table) + sum(table)
+    if not (is_last and is_whole):
+        raise ValueError("truncated: its last page is missing")
 
 
 def resample(waveform: Tensor, rate: int) -> Tensor:
-    """`(samples,)` at `rate` samples a second to `(samples,)` at 16 kHz."""
-    return waveform if rate == SAMPLE_RATE else _resampler(rate, SAMPLE_RATE)(waveform)
+    """`(samples,)` at `rate` samples a second to `(samples,)` at 16 kHz.
+
+    Raises ValueError for a rate that no recording has (below 1 kHz, above 1 MHz).
+    """
+    if rate == SAMPLE_RATE:
+        return waveform
+    if rate not in RATES:
+        raise ValueError(f"a rate of {rate} samples a second is not one of sound")
+    return _resampler(*_simple_ratio(rate, SAMPLE_RATE))(waveform)
 
 
-@cache
+def _simple_ratio(old_rate: int, new_rate: int) -> tuple[int, int]:
+    """Two small numbers in the ratio of two rates, such as 441 and 320 for 22,050 and 16,000.
+
+    The filter holds about their product. For 44,101 and 16,000 it would fill 20 GB, so large
+    numbers are rounded; the tempo is off by less than a thousandth then.
+    """
+    if old_rate > new_rate:
+        return _simple_ratio(new_rate, old_rate)[::-1]
+    ratio = Fraction(old_rate, new_rate).limit_denominator(FINEST_RATIO)
+    return ratio.numerator, ratio.denominator
+
+
+@lru_cache(maxsize=16)
 def _resampler(old_rate: int, new_rate: int) -> Resample:
     return Resample(old_rate, new_rate)
 
@@ -76,12 +144,3 @@ def check_waveform(waveform: Tensor) -> Tensor:
     if waveform.max() - waveform.min() < SILENCE:
         raise ValueError("silent")
     return waveform
-
-
-def audio_seconds(path: Path | str) -> float:
-    """The length of a recording, read from its header. Raises AudioError."""
-    try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioError(f"{path}: {error}") from None
-    return info.frames / info.samplerate

@@ -6,18 +6,18 @@ changes.
 
 import numpy as np
 from torch import Tensor
-from torchaudio.functional import resample
 
-from ramospeech.audio import SAMPLE_RATE
+from ramospeech.audio import SAMPLE_RATE, resample
 
 SPEEDS = (0.9, 1.0, 1.1)  # Ko et al., "Audio augmentation for speech recognition", 2015
 
 
 def change_speed(waveform: Tensor, speed: float) -> Tensor:
-    """Play `(samples,)` `speed` times as fast: shorter and higher, or longer and lower."""
-    if speed == 1.0:
-        return waveform
-    return resample(waveform, orig_freq=round(SAMPLE_RATE * speed), new_freq=SAMPLE_RATE)
+    """Play `(samples,)` `speed` times as fast: shorter and higher, or longer and lower.
+
+    As a tape does: the samples are taken for those of a recording at another rate.
+    """
+    return resample(waveform, round(SAMPLE_RATE * speed))
 
 
 def random_speed(waveform: Tensor, rng: np.random.Generator) -> Tensor:

@@ -10,13 +10,15 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from ramospeech.audio import SAMPLE_RATE, audio_seconds, load_audio
+from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
 from ramospeech.augment import random_speed, spec_augment
 from ramospeech.corpora import Split
 from ramospeech.features import frame_count, log_spectrogram, normalise
 from ramospeech.losses import frames_needed
 from ramospeech.model import REDUCTION
 from ramospeech.pinyin import Inventory
+
+CACHE_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours of audio, 0.9 GB, in each worker
 
 Key = tuple[int, int]  # epoch and index: both seed the augmentation of an utterance
 
@@ -44,21 +46,29 @@ class Batch:
 
 
 class SpeechDataset(Dataset):
-    """The utterances of a split as features and classes; decoded audio is kept in memory."""
+    """The utterances of a split as features and classes; decoded audio stays in memory, up to 4 h.
+
+    Raises AudioError, naming the file, for a recording that cannot be read or is too short.
+    """
 
     def __init__(
         self, split: Split, inventory: Inventory, augment: bool = False, seed: int = 0
     ) -> None:
         self.split, self.inventory, self.augment, self.seed = split, inventory, augment, seed
         self._waveforms: dict[int, Tensor] = {}
+        self._cached_samples = 0
 
     def __len__(self) -> int:
         return len(self.split)
 
     def waveform(self, index: int) -> Tensor:
-        if index not in self._waveforms:
-            self._waveforms[index] = load_audio(self.split.audio_path(index))
-        return self._waveforms[index]
+        if index in self._waveforms:
+            return self._waveforms[index]
+        waveform = load_audio(self.split.audio_path(index))  # (samples,)
+        if self._cached_samples + len(waveform) <= CACHE_SAMPLES:
+            self._waveforms[index] = waveform
+            self._cached_samples += len(waveform)
+        return waveform
 
     def __getitem__(self, key: Key) -> Example:
         epoch, index = key
@@ -66,6 +76,9 @@ class SpeechDataset(Dataset):
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
             waveform = random_speed(waveform, rng)
+        if frame_count(len(waveform)) < REDUCTION:
+            seconds = len(waveform) / SAMPLE_RATE
+            raise AudioError(f"{self.split.audio_path(index)}: too short: {seconds:.3f} s")
         features = normalise(log_spectrogram(waveform).unsqueeze(0)).squeeze(0)
         if self.augment:
             features = spec_augment(features, rng)
@@ -122,8 +135,11 @@ def make_loader(
 ) -> DataLoader:
     """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch of training."""
     sampler = BucketSampler(seconds, batch_size, shuffle, dataset.seed)
-    return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers,
-                      persistent_workers=workers > 0)
+    return DataLoader(
+        dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers,
+        persistent_workers=workers > 0,
+        generator=torch.Generator(),  # or loading would draw from the numbers that dropout uses
+    )
 
 
 def measure_seconds(split: Split) -> np.ndarray:
@@ -141,8 +157,8 @@ def find_unusable(
     `fastest` is the highest speed that augmentation plays them at.
     """
     unusable = {}
-    samples = np.floor(seconds * SAMPLE_RATE / fastest).astype(int)
-    outputs = np.maximum(frame_count(samples), 0) // REDUCTION
+    samples = np.rint(seconds * SAMPLE_RATE / fastest).astype(int)
+    outputs = frame_count(samples) // REDUCTION
     for index, (utterance, frames) in enumerate(zip(split.utterances, outputs.tolist())):
         needed = max(1, frames_needed(inventory.encode(utterance.syllables)))
         if frames < needed:

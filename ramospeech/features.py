@@ -16,8 +16,8 @@ FLOOR = 1e-3  # added to the magnitude, so that silence has a logarithm
 
 
 def frame_count(samples: int | Tensor) -> int | Tensor:
-    """How many whole frames fit into `samples` samples (of 16 kHz)."""
-    return (samples - FRAME_SAMPLES) // HOP_SAMPLES + 1
+    """How many whole frames fit into `samples` samples (of 16 kHz): none, where one does not."""
+    return (samples >= FRAME_SAMPLES) * ((samples - FRAME_SAMPLES) // HOP_SAMPLES + 1)
 
 
 def log_spectrogram(waveform: Tensor) -> Tensor:
@@ -47,10 +47,10 @@ def normalise(features: Tensor, lengths: Tensor | None = None) -> Tensor:
     batch, frames, _ = features.shape
     if lengths is None:
         lengths = torch.full((batch,), frames, device=features.device)
-    inside = torch.arange(frames, device=features.device) < lengths[:, None]  # (batch, frames)
-    inside = inside.unsqueeze(-1)  # (batch, frames, 1)
     count = lengths[:, None, None]
-    centred = (features - (features * inside).sum(1, keepdim=True) / count) * inside
+    padding = torch.arange(frames, device=features.device)[:, None] >= count  # (batch, frames, 1)
+    mean = features.masked_fill(padding, 0).sum(1, keepdim=True) / count  # (batch, 1, bins)
+    centred = (features - mean).masked_fill(padding, 0)
     deviation = (centred.square().sum(1, keepdim=True) / count).sqrt()
     return centred / (deviation + 1e-3)
 
