@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 
 import safetensors
 import torch
@@ -26,14 +27,18 @@ def save_checkpoint(path: Path, state: dict) -> None:
 
 
 def load_checkpoint(path: Path) -> dict:
-    """Read what `save_checkpoint` wrote; nothing in the file is executed."""
+    """Read what `save_checkpoint` wrote; nothing in the file is executed. Raises CheckpointError."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds a {type(state).__name__}")
+        return state
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
+    except UnpicklingError:  # torch would advise to run whatever the file says
+        raise CheckpointError(f"{path}: not a checkpoint (not just tensors and values)") from None
     except Exception as error:  # torch raises many kinds for files that it did not write
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a checkpoint ({reason})") from None
+        raise CheckpointError(f"{path}: not a checkpoint ({_reason(error)})") from None
 
 
 def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: dict) -> None:
@@ -52,20 +57,33 @@ def _halve(tensor: Tensor) -> Tensor:
 
 
 def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, dict]:
-    """Read a model file: the model in float32 and eval mode, its classes, and its facts."""
+    """Read a model file: the model in float32 and eval mode, its classes, and its facts.
+
+    Raises CheckpointError.
+    """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        facts = json.loads(metadata["ramospeech"])
-        inventory = Inventory(tuple(metadata["syllables"].split(" ")))
+        return _read_model(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such model") from None
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a model of RamoSpeech ({error})") from None
+    except (safetensors.SafetensorError, OSError, RuntimeError, LookupError, TypeError,
+            ValueError) as error:
+        raise CheckpointError(f"{path}: not a model of RamoSpeech ({_reason(error)})") from None
+
+
+def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}
+    facts = json.loads(metadata["ramospeech"])
+    inventory = Inventory(tuple(metadata["syllables"].split(" ")))
     model = AcousticModel.from_preset(facts["preset"], len(inventory))
-    model.load_state_dict({name: _widen(tensor) for name, tensor in tensors.items()})
+    model.load_state_dict(tensors)
     return model.eval(), inventory, facts
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of what an error says; PyTorch says much."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].split(". ")[0]
 
 
 def _widen(tensor: Tensor) -> Tensor:

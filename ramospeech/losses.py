@@ -16,7 +16,7 @@ def frames_needed(target: list[int] | Tensor) -> int:
 
     One a label, and a blank between two equal labels, or they would merge into one.
     """
-    labels = list(target)
+    labels = [int(label) for label in target]
     return len(labels) + sum(left == right for left, right in zip(labels, labels[1:]))
 
 
@@ -42,9 +42,11 @@ def ctc_loss(
         log_probs.transpose(0, 1),  # (T, batch, classes)
         targets, logit_lengths, target_lengths, blank=BLANK, reduction="none",
     )
-    if reduction == "mean":
-        return losses.mean()
-    return losses.sum() if reduction == "sum" else losses
+    if reduction == "none":
+        return losses
+    if reduction in ("sum", "mean"):
+        return losses.sum() if reduction == "sum" else losses.mean()
+    raise ValueError(f"no reduction {reduction!r}; there are none, sum and mean")
 
 
 def _check_targets(

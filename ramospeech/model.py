@@ -80,6 +80,8 @@ class AcousticModel(nn.Module):
     @classmethod
     def from_preset(cls, preset: str, vocab_size: int = 1215) -> "AcousticModel":
         """`full`, the model of 2019, or `lesson`, a small one of the same design."""
+        if preset not in PRESETS:
+            raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
         return cls(vocab_size, **PRESETS[preset])
 
     def output_lengths(self, lengths: Tensor | int) -> Tensor | int:
@@ -152,5 +154,5 @@ def _blank_padding(x: Tensor, lengths: Tensor) -> Tensor:
     """Set to zero what lies beyond each utterance's length; `x` is `(batch, C, frames, bins)`."""
     if int(lengths.min()) == x.shape[2]:
         return x
-    inside = torch.arange(x.shape[2], device=x.device) < lengths[:, None]  # (batch, frames)
-    return x * inside[:, None, :, None]
+    behind = torch.arange(x.shape[2], device=x.device) >= lengths[:, None]  # (batch, frames)
+    return x.masked_fill(behind[:, None, :, None], 0)
