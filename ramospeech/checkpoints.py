@@ -38,7 +38,7 @@ def load_checkpoint(path: Path) -> dict:
     except UnpicklingError:  # torch would advise to run whatever the file says
         raise CheckpointError(f"{path}: not a checkpoint (not just tensors and values)") from None
     except Exception as error:  # torch raises many kinds for files that it did not write
-        raise CheckpointError(f"{path}: not a checkpoint ({_reason(error)})") from None
+        raise CheckpointError(f"{path}: not a checkpoint ({brief(error)})") from None
 
 
 def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: dict) -> None:
@@ -67,7 +67,7 @@ def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, di
         raise CheckpointError(f"{path}: no such model") from None
     except (safetensors.SafetensorError, OSError, RuntimeError, LookupError, TypeError,
             ValueError) as error:
-        raise CheckpointError(f"{path}: not a model of RamoSpeech ({_reason(error)})") from None
+        raise CheckpointError(f"{path}: not a model of RamoSpeech ({brief(error)})") from None
 
 
 def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
@@ -81,7 +81,7 @@ def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
     return model.eval(), inventory, facts
 
 
-def _reason(error: Exception) -> str:
+def brief(error: Exception) -> str:
     """The first sentence of what an error says; PyTorch says much."""
     return f"{type(error).__name__}: {error}".splitlines()[0].split(". ")[0]
 

@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from ramospeech.augment import SPEEDS
 from ramospeech.batches import Batch, SpeechDataset, find_unusable, make_loader, measure_seconds
-from ramospeech.checkpoints import CheckpointError, load_checkpoint, save_checkpoint, save_model
+from ramospeech.checkpoints import (
+    CheckpointError, brief, load_checkpoint, save_checkpoint, save_model,
+)
 from ramospeech.corpora import Split
 from ramospeech.evaluation import evaluate, recognise_split
 from ramospeech.losses import ctc_loss
@@ -140,21 +142,18 @@ class Trainer:
         }
 
     def load_state(self, state: dict) -> None:
-        """Go on from what `state` gave. Raises CheckpointError where it is of another design."""
-        try:
-            preset, syllables = state["settings"]["preset"], tuple(state["syllables"])
-            if preset != self.settings.preset:
-                raise ValueError(f"it holds the model '{preset}', not '{self.settings.preset}'")
-            if syllables != self.inventory.symbols:
-                raise ValueError("it was trained with another list of syllables")
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.epoch, self.step = state["epoch"], state["step"]
-            self.best_rate = state["best_rate"]
-            torch.set_rng_state(state["random"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"this checkpoint does not fit: {error}") from None
+        """Go on from what `state` gave. Raises ValueError where it is of another design."""
+        preset, syllables = state["settings"]["preset"], tuple(state["syllables"])
+        if preset != self.settings.preset:
+            raise ValueError(f"it holds the model '{preset}', not '{self.settings.preset}'")
+        if syllables != self.inventory.symbols:
+            raise ValueError("it was trained with another list of syllables")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.best_rate = state["best_rate"]
+        torch.set_rng_state(state["random"])
 
 
 class Run:
@@ -169,8 +168,15 @@ class Run:
         self.checkpoint = folder / "checkpoint.pt"
 
     def resume(self, path: Path | None = None) -> None:
-        """Go on from the run's own checkpoint, or from another."""
-        self.trainer.load_state(load_checkpoint(path or self.checkpoint))
+        """Go on from the run's own checkpoint, or from another. Raises CheckpointError."""
+        path = path or self.checkpoint
+        state = load_checkpoint(path)
+        try:
+            self.trainer.load_state(state)
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} does not fit ({brief(error)})") from None
+        if path != self.checkpoint:
+            self.trainer.best_rate = math.inf  # the best of another run lies in its folder
 
     def fit(self, save_step: int = 1) -> Evaluation:
         """Train up to the last epoch, saving every `save_step` epochs; returns dev's errors."""
@@ -184,7 +190,10 @@ class Run:
                 self._keep_if_best(result)
                 if trainer.epoch % save_step == 0 or trainer.epoch == trainer.settings.epochs:
                     save_checkpoint(self.checkpoint, trainer.state())
-        return result or trainer.evaluate()
+        if result is None:  # nothing was left to train
+            result = trainer.evaluate()
+            self._keep_if_best(result)
+        return result
 
     def _report(self, board: SummaryWriter, loss: float, result: Evaluation) -> None:
         trainer = self.trainer

@@ -1,9 +1,17 @@
 """What several test files share."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+os.environ["TQDM_DISABLE"] = "1"  # read by tqdm once; bars only clutter what a test shows
+
+from ramospeech.corpora import Split, get_corpus, open_split
+from ramospeech.corpus_mini import manifest_path, speak_utterance
+from ramospeech.manifest import read_manifest, write_manifest
 
 settings.register_profile("ramospeech", deadline=None)  # machines are slow at times
 settings.load_profile("ramospeech")

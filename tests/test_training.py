@@ -1,0 +1,303 @@
+"""Training on a dozen utterances: does it learn, does it repeat, does it go on where it was."""
+
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ramospeech import training
+from ramospeech.checkpoints import CheckpointError, load_checkpoint, load_model, save_checkpoint
+from ramospeech.corpora import Split
+from ramospeech.evaluation import evaluate, recognise_split
+from ramospeech.manifest import Utterance
+from ramospeech.metrics import ErrorCounts, Evaluation
+from ramospeech.training import Run, Settings, Trainer
+
+SETTINGS = Settings(preset="lesson", epochs=2, batch_size=4, seed=1)
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def evaluation_at(rate: float) -> Evaluation:
+    return Evaluation("made up", 1, ErrorCounts(substitutions=round(100 * rate),
+                                                reference_length=100))
+
+
+# Learning
+
+
+def test_the_loss_falls(train, dev):
+    trainer = Trainer(train, dev, replace(SETTINGS, epochs=6, augment=False))
+    losses = [trainer.train_epoch() for _ in range(6)]
+    assert losses[-1] < 0.6 * losses[0], losses
+    assert trainer.epoch == 6 and trainer.step == 6 * len(trainer.loader) == trainer.total_steps
+
+
+@pytest.mark.parametrize("change", [
+    {}, {"augment": False}, {"sharing": 0.0}, {"precision": "bfloat16"}, {"preset": "full"},
+])
+def test_one_step_moves_every_weight(train, dev, change):
+    trainer = Trainer(few(train, 4), dev, replace(SETTINGS, **change))
+    before = weights(trainer)
+    trainer.model.train()
+    assert math.isfinite(trainer.train_batch(next(iter(trainer.loader))))
+    after = weights(trainer)
+    assert all(torch.isfinite(tensor).all() for tensor in after.values())
+    unmoved = [name for name in before if torch.equal(before[name], after[name])]
+    assert unmoved == []
+
+
+def few(split: Split, count: int) -> Split:
+    return replace(split, utterances=split.utterances[:count])
+
+
+def test_the_learning_rate_rises_then_falls(train, dev):
+    trainer = Trainer(train, dev, replace(SETTINGS, epochs=10, warmup=0.2, learning_rate=0.5))
+    rates = []
+    for _ in range(trainer.total_steps):
+        rates += trainer.schedule.get_last_lr()
+        trainer.optimizer.step()
+        trainer.schedule.step()
+    top = rates.index(max(rates))
+    assert max(rates) == pytest.approx(0.5)
+    assert 0 < rates[0] < rates[top] > rates[-1] > 0
+    assert rates[:top] == sorted(rates[:top]) and rates[top:] == sorted(rates[top:], reverse=True)
+    assert top + 1 == pytest.approx(0.2 * len(rates), abs=1)
+    for _ in range(5):  # further than planned
+        trainer.schedule.step()
+        assert trainer.schedule.get_last_lr()[0] == pytest.approx(0)
+
+
+def test_long_gradients_are_shortened(train, dev):
+    trainer = Trainer(few(train, 4), dev, replace(SETTINGS, clip_norm=1e-3))
+    trainer.train_batch(next(iter(trainer.loader)))
+    norms = torch.stack([p.grad.norm() for p in trainer.model.parameters()])
+    assert norms.norm() == pytest.approx(1e-3, rel=0.01)
+
+
+# What cannot be trained on
+
+
+def with_too_many_syllables(split: Split) -> Split:
+    first = split.utterances[0]
+    crowded = Utterance(first.path, " ".join(["wu3"] * 40), "")
+    return replace(split, utterances=[crowded, *split.utterances[1:]])
+
+
+def test_unusable_utterances_are_reported_and_left_out(train, dev):
+    trainer = Trainer(with_too_many_syllables(train), dev, SETTINGS)
+    assert list(trainer.unusable) == [0]
+    assert "40 syllables need 79 output frames" in trainer.unusable[0]
+    assert train.utterances[0].path in trainer.unusable[0]
+    paths = {trainer.train.utterances[i].path for batch in trainer.loader for i in batch.indices}
+    assert paths == {utterance.path for utterance in train.utterances[1:]}
+    assert math.isfinite(trainer.train_epoch())
+
+
+def test_the_fastest_augmentation_counts(train, dev):
+    """What fits at its own speed but not when it is sped up is unusable only with augmentation."""
+    plain = Trainer(train, dev, replace(SETTINGS, augment=False))
+    frames = plain.loader.dataset[0, 0].features.shape[0] // 8
+    syllables = (["wu3", "san1"] * frames)[:frames]  # as many as there are output frames
+    tight = Utterance(train.utterances[0].path, " ".join(syllables), "")
+    split = replace(train, utterances=[tight, *train.utterances[1:]])
+    assert list(Trainer(split, dev, replace(SETTINGS, augment=False)).unusable) == []
+    assert list(Trainer(split, dev, SETTINGS).unusable) == [0]
+
+
+def test_nothing_to_train_on_is_an_error(train, dev):
+    with pytest.raises(ValueError, match="mini train: no utterance can be trained on"):
+        Trainer(few(with_too_many_syllables(train), 1), dev, SETTINGS)
+
+
+def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
+    trainer = Trainer(train, dev, SETTINGS)
+    batch = next(iter(trainer.loader))
+    torch.nn.init.constant_(trainer.model.fc3.bias, math.nan)
+    before = weights(trainer)
+    with pytest.raises(FloatingPointError) as caught:
+        trainer.train_batch(batch)
+    for index in batch.indices:
+        assert train.utterances[index].path in str(caught.value)
+    assert torch.equal(trainer.model.fc1.weight, before["fc1.weight"])  # no step was taken
+
+
+# The same again
+
+
+def test_the_same_seed_gives_the_same_weights(train, dev):
+    def trained(seed: int, workers: int = 0) -> dict[str, torch.Tensor]:
+        trainer = Trainer(train, dev, replace(SETTINGS, seed=seed), workers=workers)
+        trainer.train_epoch()
+        return weights(trainer)
+
+    first = trained(seed=1)
+    assert same(first, trained(seed=1))
+    assert same(first, trained(seed=1, workers=1))
+    assert not same(first, trained(seed=2))
+
+
+def stop_after(epochs: int, run: Run) -> None:
+    """Let a run be interrupted when it would begin a further epoch."""
+    train_epoch = run.trainer.train_epoch
+
+    def interrupted() -> float:
+        if run.trainer.epoch == epochs:
+            raise KeyboardInterrupt
+        return train_epoch()
+
+    run.trainer.train_epoch = interrupted
+
+
+def test_going_on_equals_never_stopping(train, dev, tmp_path):
+    whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
+    whole.fit()
+
+    broken_off = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
+    stop_after(1, broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        broken_off.fit()
+    torch.manual_seed(99)  # whatever happened in between
+    again = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
+    again.resume()
+    assert again.trainer.epoch == 1
+    again.fit()
+
+    assert same(weights(whole.trainer), weights(again.trainer))
+    first, second = (load_checkpoint(run.checkpoint) for run in (whole, again))
+    assert first["step"] == second["step"] and first["best_rate"] == second["best_rate"]
+    assert torch.equal(first["random"], second["random"])
+    for moments, others in zip(first["optimizer"]["state"].values(),
+                               second["optimizer"]["state"].values(), strict=True):
+        assert same(moments, others)
+    assert first["optimizer"]["param_groups"] == second["optimizer"]["param_groups"]
+
+
+# Checkpoints
+
+
+@pytest.fixture
+def saved(train, dev, tmp_path) -> Path:
+    run = Run(Trainer(few(train, 4), dev, replace(SETTINGS, epochs=1)), tmp_path / "saved")
+    run.fit()
+    return run.checkpoint
+
+
+def test_a_checkpoint_holds_all_that_is_needed(saved):
+    state = load_checkpoint(saved)
+    assert {"model", "optimizer", "schedule", "epoch", "settings", "syllables"} <= state.keys()
+    assert state["settings"]["preset"] == "lesson" and state["settings"]["seed"] == 1
+    assert len(state["syllables"]) == 1215 and state["epoch"] == 1
+
+
+@pytest.mark.parametrize("change, reason", [
+    ({"settings": {"preset": "full"}}, "it holds the model 'full', not 'lesson'"),
+    ({"syllables": ["<PAD>", "<UNK>", "ma1"]}, "another list of syllables"),
+    ({"model": {}}, "state_dict"),
+    ({"settings": None}, "TypeError"),
+    ({"optimizer": {}}, "param_groups"),
+])
+def test_a_checkpoint_of_another_design_is_refused(train, dev, saved, change, reason):
+    save_checkpoint(saved, load_checkpoint(saved) | change)
+    run = Run(Trainer(train, dev, SETTINGS), saved.parent)
+    with pytest.raises(CheckpointError, match=f"checkpoint.pt.*({reason})") as caught:
+        run.resume()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dictionary_that_is_no_checkpoint_of_ours_is_refused(train, dev, tmp_path):
+    save_checkpoint(tmp_path / "other.pt", {"weights": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match="other.pt"):
+        Run(Trainer(train, dev, SETTINGS), tmp_path).resume(tmp_path / "other.pt")
+
+
+def test_going_on_elsewhere_leaves_a_best_model_there(train, dev, saved, tmp_path):
+    """However good the run was from which the checkpoint comes."""
+    save_checkpoint(saved, load_checkpoint(saved) | {"best_rate": 0.0})
+    for epochs in (1, 2):  # nothing left to train, one epoch left
+        run = Run(Trainer(train, dev, replace(SETTINGS, epochs=epochs)), tmp_path / f"new{epochs}")
+        run.resume(saved)
+        result = run.fit()
+        _, _, facts = load_model(run.folder / "best.safetensors")
+        assert facts["dev_syllable_error_rate"] == result.toned.rate == run.trainer.best_rate
+
+
+# A run and its folder
+
+
+def test_a_run_leaves_its_folder(train, dev, tmp_path, capsys):
+    run = Run(Trainer(few(train, 4), dev, replace(SETTINGS, epochs=2)), tmp_path / "deep" / "run",
+              facts={"corpus": "mini"})
+    result = run.fit()
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {"checkpoint.pt", "best.safetensors", "tensorboard"}
+    _, inventory, facts = load_model(run.folder / "best.safetensors")
+    assert inventory == run.trainer.inventory
+    assert facts["corpus"] == "mini" and facts["preset"] == "lesson"
+    assert facts["label_source"] == dev.label_source == result.label_source
+    assert facts["dev_syllable_error_rate"] == run.trainer.best_rate <= result.toned.rate
+
+    curves = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    for name in ("loss/train", "syllable_error_rate/dev", "learning_rate"):
+        assert [event.step for event in curves.Scalars(name)] == [1, 2]
+
+    printed = capsys.readouterr().out
+    assert len(re.findall(r"^epoch +\d+  loss +[\d.]+  dev syllable error", printed, re.M)) == 2
+    for utterance in dev.utterances[:2]:
+        assert printed.count(f"{utterance.pinyin} -> ") == 2
+
+
+def test_saving_every_few_epochs_and_at_the_end(train, dev, tmp_path, monkeypatch):
+    run = Run(Trainer(few(train, 2), few(dev, 1), replace(SETTINGS, epochs=5)), tmp_path)
+    saved = []
+    monkeypatch.setattr(training, "save_checkpoint", lambda path, state: saved.append(
+        (path.name, state["epoch"])))
+    run.fit(save_step=2)
+    assert saved == [("checkpoint.pt", 2), ("checkpoint.pt", 4), ("checkpoint.pt", 5)]
+
+
+def test_the_best_epoch_is_kept(train, dev, tmp_path, monkeypatch):
+    run = Run(Trainer(few(train, 2), dev, replace(SETTINGS, epochs=4)), tmp_path)
+    rates = iter([0.5, 0.3, 0.4, 0.3])
+    monkeypatch.setattr(run.trainer, "evaluate", lambda: evaluation_at(next(rates)))
+    last = run.fit()
+    _, _, facts = load_model(tmp_path / "best.safetensors")
+    assert (facts["epoch"], facts["dev_syllable_error_rate"]) == (2, 0.3)
+    assert last.toned.rate == 0.3 and run.trainer.epoch == 4
+
+
+# Evaluation
+
+
+def test_an_evaluation_counts_every_utterance(train, dev):
+    trainer = Trainer(train, dev, SETTINGS)
+    trainer.model.train()
+    result = trainer.evaluate()
+    assert trainer.model.training  # as before
+    assert result.utterances == len(dev)
+    assert result.label_source == dev.label_source
+    spoken = sum(len(utterance.syllables) for utterance in dev.utterances)
+    assert result.toned.reference_length == spoken
+
+
+def test_the_batch_size_does_not_matter(train, dev):
+    trainer = Trainer(train, dev, SETTINGS)
+    trainer.train_epoch()
+    torch.nn.init.constant_(trainer.model.fc3.bias, 0)
+    trainer.model.fc3.bias.data[0] = -100.0  # no blanks: much to compare
+    readings = [dict(recognise_split(trainer.model, trainer.inventory, dev, batch_size))
+                for batch_size in (1, 3, 16)]
+    assert readings[0] == readings[1] == readings[2]
+    assert sorted(readings[0]) == list(range(len(dev))) and all(readings[0].values())
+    rates = [evaluate(trainer.model, trainer.inventory, dev, size).toned.rate for size in (1, 16)]
+    assert rates[0] == rates[1]
