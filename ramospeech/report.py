@@ -1,5 +1,6 @@
 """An evaluation put into words: for a reader, and for a file of results."""
 
+import math
 import platform
 import shlex
 import subprocess
@@ -26,14 +27,19 @@ def evaluation_facts(result: Evaluation, split: Split, model: Path) -> dict:
         "utterances": result.utterances,
         "toned_syllables": _count_facts(result.toned),
         "base_syllables": _count_facts(result.base),
-        "tone_error_rate": round(result.tone_error_rate, 4),
+        "tone_error_rate": _rounded(result.tone_error_rate),
     }
 
 
 def _count_facts(counts: ErrorCounts) -> dict:
-    return {"error_rate": round(counts.rate, 4), "reference_length": counts.reference_length,
+    return {"error_rate": _rounded(counts.rate), "reference_length": counts.reference_length,
             "substitutions": counts.substitutions, "insertions": counts.insertions,
             "deletions": counts.deletions}
+
+
+def _rounded(rate: float) -> float | None:
+    """Four digits; nothing where there was nothing to count (JSON has no NaN)."""
+    return None if math.isnan(rate) else round(rate, 4)
 
 
 def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: int = 10) -> str:
@@ -43,7 +49,7 @@ def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: i
         f"labels: {result.label_source}",
         _count_line("toned syllables", result.toned),
         _count_line("base syllables", result.base),
-        f"{'tones':16} {result.tone_error_rate:6.1%} wrong where the base syllable is right",
+        _tone_line(result),
         "", "tone said, tone heard:", *_tone_table(result),
     ]
     if result.confusions and confusions:
@@ -59,6 +65,12 @@ def _count_line(name: str, counts: ErrorCounts) -> str:
             f"{counts.reference_length}")
 
 
+def _tone_line(result: Evaluation) -> str:
+    if math.isnan(result.tone_error_rate):
+        return f"{'tones':16}      - no base syllable was right"
+    return f"{'tones':16} {result.tone_error_rate:6.1%} wrong where the base syllable is right"
+
+
 def _tone_table(result: Evaluation) -> list[str]:
     tones = range(1, 6)  # 5 is the neutral tone
     rows = ["  said  heard" + "".join(f"{tone:6}" for tone in tones)]
@@ -70,6 +82,8 @@ def _tone_table(result: Evaluation) -> list[str]:
 
 def commit() -> str:
     """The commit of the code that runs, with `+changes` where the tree differs from it."""
+    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps inside some other repository
+        return "unknown"
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--abbrev=10", "--dirty=+changes"],

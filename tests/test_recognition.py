@@ -1,0 +1,133 @@
+"""From files to pinyin: whatever is handed over, in the order it was handed over."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from ramospeech.audio import load_audio
+from ramospeech.checkpoints import CheckpointError, save_model
+from ramospeech.features import extract_features
+from ramospeech.model import AcousticModel
+from ramospeech.pinyin import Inventory
+from ramospeech.recognition import OUTPUT_SECONDS, Recogniser
+
+
+@pytest.fixture(scope="module")
+def recogniser(small_data) -> Recogniser:
+    """An untrained model, made to say something to everything, and not always the same."""
+    torch.manual_seed(1)
+    inventory = Inventory.read()
+    model = AcousticModel.from_preset("lesson", len(inventory)).eval()
+    waveform = load_audio(min((small_data / "recordings").rglob("*.wav")))
+    with torch.no_grad():  # take away what all frames have in common, and the blank
+        features, lengths = extract_features(waveform[None], torch.tensor([len(waveform)]))
+        model.fc3.bias -= model(features, lengths)[0].mean(dim=0)
+        model.fc3.bias[0] = -100
+    return Recogniser(model, inventory)
+
+
+@pytest.fixture
+def recordings(small_data) -> list[Path]:
+    return sorted((small_data / "recordings").rglob("*.wav"))[:7]
+
+
+@pytest.fixture
+def bad_files(tmp_path) -> list[tuple[Path, str]]:
+    """Files that cannot be recognised, and a word of the reason."""
+    tone = np.sin(np.arange(16_000) / 5).astype(np.float32)
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.mp3").write_text("no sound")
+    (tmp_path / "folder.wav").mkdir()
+    soundfile.write(tmp_path / "nothing.wav", tone[:0], 16_000)
+    soundfile.write(tmp_path / "short.wav", tone[: 400 + 6 * 160], 16_000)  # 7 frames
+    soundfile.write(tmp_path / "silent.flac", 0 * tone, 16_000)
+    soundfile.write(tmp_path / "nan.wav", tone * np.nan, 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "cut.wav", tone, 16_000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "cut.wav").read_bytes()[:9000])
+    return [(tmp_path / name, reason) for name, reason in [
+        ("missing.wav", "no such file"), ("empty.wav", ""), ("text.mp3", ""), ("folder.wav", ""),
+        ("nothing.wav", ""), ("short.wav", "too short"), ("silent.flac", "silent"),
+        ("nan.wav", "finite"), ("cut.wav", "truncated"),
+    ]]
+
+
+def test_bad_files_give_errors_in_their_places(recogniser, recordings, bad_files):
+    files = [item for pair in zip(recordings, (path for path, _ in bad_files)) for item in pair]
+    files += [path for path, _ in bad_files[len(recordings):]]
+    reasons = dict(bad_files)
+    transcripts = list(recogniser.transcribe(iter(files), batch_size=3))
+    assert [transcript.file for transcript in transcripts] == [str(path) for path in files]
+    for path, transcript in zip(files, transcripts):
+        if path in reasons:
+            assert transcript.error.startswith(f"{path}: ") and reasons[path] in transcript.error
+            assert transcript.pinyin == transcript.seconds == []
+        else:
+            assert transcript.error is None and transcript.pinyin
+
+
+def test_a_batch_equals_one_by_one(recogniser, recordings):
+    together = list(recogniser.transcribe(recordings, batch_size=len(recordings)))
+    assert together == list(recogniser.transcribe(recordings, batch_size=1))
+    assert together == [next(recogniser.transcribe([path])) for path in recordings]
+    assert len({tuple(transcript.pinyin) for transcript in together}) > 1  # else it proves little
+
+
+def test_a_recording_is_read_in_its_turn(recogniser, recordings):
+    """What is asked for is read batch by batch, not all at once."""
+    asked = []
+
+    def watched():
+        for path in recordings:
+            asked.append(path)
+            yield path
+
+    transcripts = recogniser.transcribe(watched(), batch_size=2)
+    next(transcripts)
+    assert len(asked) == 2
+
+
+def test_when_a_syllable_was_recognised(recogniser, recordings):
+    for transcript in recogniser.transcribe(recordings):
+        assert len(transcript.seconds) == len(transcript.pinyin)
+        assert transcript.seconds == sorted(set(transcript.seconds))
+        assert 0 <= transcript.seconds[0]
+        assert transcript.seconds[-1] < soundfile.info(transcript.file).duration
+    assert OUTPUT_SECONDS == 0.08
+
+
+@pytest.mark.parametrize("name, rate, channels", [
+    ("a.wav", 16_000, 1), ("a.wav", 44_100, 2), ("a.flac", 8_000, 1), ("a.ogg", 48_000, 2),
+    ("a.mp3", 22_050, 1),
+])
+def test_any_kind_of_file(recogniser, tmp_path, name, rate, channels):
+    time = np.arange(rate) / rate  # a second
+    tone = 0.3 * np.sin(2 * np.pi * 300 * time) * np.hanning(rate)
+    soundfile.write(tmp_path / name, np.stack([tone] * channels, axis=1), rate)
+    (transcript,) = recogniser.transcribe([tmp_path / name])
+    assert transcript.error is None and transcript.pinyin
+
+
+def test_the_shortest_recording(recogniser, tmp_path):
+    """Eight frames give one output frame."""
+    tone = np.sin(np.arange(400 + 7 * 160) / 5)
+    soundfile.write(tmp_path / "shortest.wav", tone, 16_000)
+    (transcript,) = recogniser.transcribe([tmp_path / "shortest.wav"])
+    assert len(transcript.pinyin) == 1
+
+
+def test_nothing_to_do(recogniser):
+    assert list(recogniser.transcribe([])) == []
+
+
+def test_a_model_file_is_recognised_with(recogniser, recordings, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_model(path, recogniser.model, recogniser.inventory, {"preset": "lesson"})
+    loaded = Recogniser.load(path)
+    assert not loaded.model.training
+    heard = list(loaded.transcribe(recordings))
+    assert all(transcript.pinyin and transcript.error is None for transcript in heard)
+    with pytest.raises(CheckpointError):
+        Recogniser.load(tmp_path / "missing.safetensors")
