@@ -50,7 +50,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     """An audio file to read from; whatever goes wrong with it names it."""
     try:
         _check_is_whole(path)
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # a name may be in any encoding
             yield file
     except OSError as error:
         raise AudioError(f"{path}: {error.strerror or error}") from None

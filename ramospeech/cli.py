@@ -12,7 +12,8 @@ from ramospeech.checkpoints import SHIPPED_MODEL, CheckpointError
 from ramospeech.corpora import MODULES, CorpusError, download, get_corpus, open_split, prepare
 from ramospeech.manifest import ManifestError
 
-EXPECTED_ERRORS = (AudioError, CheckpointError, CorpusError, ManifestError, OSError, ValueError)
+EXPECTED_ERRORS = (AudioError, CheckpointError, CorpusError, FloatingPointError, ManifestError,
+                   OSError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,10 +42,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, but not that what was left out is left out."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        told = action.default is not None and action.default is not False
+        return super()._get_help_string(action) if told else action.help
+
+
 def _command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     parser.set_defaults(run=run)
     return parser
@@ -55,7 +64,7 @@ def _add_corpora_commands(commands) -> None:
     fetch = _command(commands, "download", run_download, "fetch a corpus and prepare it")
     fetch.add_argument("name", choices=list(MODULES), help="the corpus")
     fetch.add_argument("--to", type=Path, default=None,
-                       help="the folder to put it in (default: in the data folder)")
+                       help="the folder to put it in; default: the data folder")
     make = _command(commands, "prepare", run_prepare, "write the manifests of a corpus")
     make.add_argument("name", choices=list(MODULES), help="the corpus")
     make.add_argument("--root", type=Path, default=None, help="where a copy of it lies")
@@ -110,9 +119,9 @@ def _add_train_command(commands) -> None:
     add("--no-augment", action="store_true", help="neither change the speed nor mask spectrograms")
     add("--seed", type=int, default=default.seed, help="of weights, batches and augmentation")
     add("--workers", type=int, default=0, help="processes that load data beside the training")
-    add("--device", default=None, help="cpu or cuda (default: a GPU where there is one)")
+    add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--precision", choices=["float32", "bfloat16"], default=None,
-        help="of the network (default: bfloat16 on a GPU that has it, else float32)")
+        help="of the network; default: bfloat16 on a GPU that has it, else float32")
 
 
 def run_train(options) -> int:
@@ -154,7 +163,7 @@ def _device(name: str | None) -> str:
 
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: PyTorch finds no GPU here (see `make check-env`)")
     return name
 
@@ -189,7 +198,7 @@ def _add_evaluate_command(commands) -> None:
     add("--data_type", "--data-type", default="mini", help="the corpus: " + ", ".join(MODULES))
     add("--split", default="test", help="which list of the corpus")
     add("--batch_size", "--batch-size", type=_positive, default=16, help="utterances at once")
-    add("--device", default=None, help="cpu or cuda (default: a GPU where there is one)")
+    add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--confusions", type=int, default=10, metavar="N", help="how many confusions to list")
     add("--json", action="store_true", help="print one JSON object, with command and commit")
 
@@ -216,7 +225,7 @@ def _add_transcribe_command(commands) -> None:
     add("files", nargs="+", metavar="FILE", help="a recording: WAV, FLAC, OGG or MP3, at any rate")
     add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
     add("--batch_size", "--batch-size", type=_positive, default=8, help="recordings at once")
-    add("--device", default=None, help="cpu or cuda (default: a GPU where there is one)")
+    add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--json", action="store_true", help="print one JSON object a line")
 
 
@@ -242,11 +251,16 @@ def _print_transcript(transcript, as_json: bool) -> None:
         facts = {name: value for name, value in vars(transcript).items() if value is not None}
         if transcript.error:
             facts = {"file": transcript.file, "error": transcript.error}
-        tqdm.write(json.dumps(facts, ensure_ascii=False))
+        tqdm.write(_printable(json.dumps(facts, ensure_ascii=False)))
     elif transcript.error:
         tqdm.write(f"ramospeech: {transcript.error}", file=sys.stderr)
     else:
-        tqdm.write(f"{transcript.file}\t{' '.join(transcript.pinyin)}")
+        tqdm.write(_printable(f"{transcript.file}\t{' '.join(transcript.pinyin)}"))
+
+
+def _printable(text: str) -> str:
+    """Escapes, which JSON reads back, for what is not UTF-8: an old file name may be in GBK."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _positive(text: str) -> int:

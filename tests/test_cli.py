@@ -1,0 +1,303 @@
+"""The command `ramospeech`, as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from ramospeech import __version__, training
+from ramospeech.checkpoints import load_checkpoint, load_model, save_model
+from ramospeech.cli import build_parser, main
+from ramospeech.corpora import open_split
+from ramospeech.model import AcousticModel
+from ramospeech.pinyin import Inventory
+
+COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe"]
+
+
+@pytest.fixture
+def ramospeech(capsys, small_mini, tmp_path, monkeypatch):
+    """Call the command in an empty folder: gives its status, and lines of output and of errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[int, list[str], list[str]]:
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = stop.code
+        printed = capsys.readouterr()
+        return status, printed.out.splitlines(), printed.err.splitlines()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory) -> Path:
+    """An untrained model that hears no blanks."""
+    torch.manual_seed(1)
+    inventory = Inventory.read()
+    model = AcousticModel.from_preset("lesson", len(inventory))
+    model.fc3.bias.data[0] = -100.0
+    path = tmp_path_factory.mktemp("models") / "untrained.safetensors"
+    save_model(path, model, inventory, {"preset": "lesson"})
+    return path
+
+
+@pytest.fixture
+def recordings(small_mini) -> list[Path]:
+    split = open_split("mini", "test")
+    return [split.audio_path(index) for index in range(3)]
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(ramospeech, command):
+    status, out, _ = ramospeech(command, "--help")
+    assert status == 0 and out[0].startswith(f"usage: ramospeech {command}")
+    assert not any("None" in line or "False" in line for line in out)
+
+
+def test_the_commands_are_listed(ramospeech):
+    status, out, _ = ramospeech("--help")
+    listed = [line.split()[0] for line in out if line.startswith("    ") and line.strip()]
+    assert status == 0 and set(COMMANDS) <= set(listed)
+    assert ramospeech("--version")[:2] == (0, [__version__])
+
+
+def test_every_flag_has_help():
+    subcommands = build_parser()._subparsers._group_actions[0].choices
+    assert sorted(subcommands) == sorted(COMMANDS)
+    for command, parser in subcommands.items():
+        for action in parser._actions:
+            assert action.help, (command, action.option_strings)
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["listen"], ["transcribe"], ["train", "--epochs", "0"], ["train", "--batch_size", "x"],
+    ["train", "--preset", "huge"], ["download", "thchs"], ["transcribe", "a.wav", "--loud"],
+    ["transcribe", "a.wav", "--device", "abacus"],
+])
+def test_a_wrong_call_says_so(ramospeech, arguments):
+    status, out, err = ramospeech(*arguments)
+    assert status == 2 and out == []
+    assert err[0].startswith("usage: ramospeech") and "error: " in err[-1]
+
+
+# Training
+
+
+FLAGS_OF_2019 = ("--data_type mini --model_path models --model_name first --gpu_rank 1 "
+                 "--epochs 1 --save_step 20 --batch_size 8").split()
+
+
+def test_the_flags_of_2019_train_a_model(ramospeech):
+    status, out, err = ramospeech("train", *FLAGS_OF_2019)
+    assert (status, err) == (0, [])
+    folder = Path("models") / "first"
+    assert load_checkpoint(folder / "checkpoint.pt")["epoch"] == 1
+    _, _, facts = load_model(folder / "best.safetensors")
+    assert facts["corpus"] == "mini" and facts["batch_size"] == 8
+    assert "12 utterances to train on, 4 to judge by" in out[0]
+    assert str(folder / "best.safetensors") in out[-1]
+
+    # The same once more would overwrite it.
+    before = (folder / "checkpoint.pt").read_bytes()
+    status, _, err = ramospeech("train", *FLAGS_OF_2019)
+    assert status == 1 and len(err) == 1
+    assert "checkpoint.pt is a run already" in err[0] and "--load_model" in err[0]
+    assert (folder / "checkpoint.pt").read_bytes() == before
+
+    # --load_model goes on from it.
+    flags = ["2" if flag == "1" and before == "--epochs" else flag
+             for before, flag in zip(["", *FLAGS_OF_2019], FLAGS_OF_2019)]
+    status, out, err = ramospeech("train", *flags, "--load_model")
+    assert (status, err) == (0, [])
+    assert "going on after epoch 1" in out
+    assert not any(line.startswith("epoch    1") for line in out)
+    assert load_checkpoint(folder / "checkpoint.pt")["epoch"] == 2
+
+    # Another run may begin from it.
+    status, out, _ = ramospeech(
+        "train", "--epochs", 2, "--model_name", "second", "--model_path", "models",
+        "--load_model", folder / "checkpoint.pt",
+    )
+    assert status == 0 and "going on after epoch 2" in out
+    assert (Path("models") / "second" / "best.safetensors").exists()
+
+
+def test_flags_with_hyphens_are_the_same(ramospeech):
+    underscores = build_parser().parse_args(["train", *FLAGS_OF_2019, "--load_model"])
+    hyphens = build_parser().parse_args(
+        ["train", *(flag.replace("_", "-") for flag in FLAGS_OF_2019), "--load-model"])
+    assert vars(underscores) == vars(hyphens)
+
+
+@pytest.mark.parametrize("corpus", ["thchs", "aishell", "all"])
+def test_a_corpus_that_is_not_there(ramospeech, corpus):
+    status, out, err = ramospeech("train", "--data_type", corpus)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert corpus in err[0] and "mini" in err[0]
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_corpus_that_is_not_prepared(ramospeech, model_file, command):
+    model = ["--model", model_file] if command == "evaluate" else []
+    status, out, err = ramospeech(command, "--data_type", "audio-cmn", *model)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "`ramospeech download audio-cmn`" in err[0]
+
+
+@pytest.mark.parametrize("flags, reason", [
+    (["--load_model"], "checkpoint.pt: no such checkpoint"),
+    (["--load_model", "elsewhere.pt"], "elsewhere.pt: no such checkpoint"),
+    (["--device", "cuda"], "no GPU"),
+    (["--learning_rate", "1e30", "--batch_size", "4"], "the loss is"),
+])
+def test_trouble_in_training_is_one_line(ramospeech, flags, reason, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    status, _, err = ramospeech("train", "--epochs", 3, *flags)
+    assert status == 1 and len(err) == 1 and reason in err[0]
+
+
+def test_several_gpus_are_not_pretended(ramospeech):
+    status, _, err = ramospeech("train", "--epochs", 1, "--gpu_rank", 4)
+    assert status == 0 and err == ["--gpu_rank 4: this process trains on one device"]
+
+
+def test_an_interruption_is_no_traceback(ramospeech, monkeypatch):
+    def interrupt(trainer):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Trainer, "train_epoch", interrupt)
+    status, _, err = ramospeech("train", "--epochs", 1)
+    assert (status, err) == (130, ["ramospeech: interrupted"])
+
+
+# Evaluation
+
+
+def test_evaluate_in_words(ramospeech, model_file):
+    status, out, err = ramospeech("evaluate", "--model", model_file)
+    assert (status, err) == (0, [])
+    assert out[0].startswith("untrained.safetensors on mini test: 4 utterances; labels: ")
+    assert [line.split()[0] for line in out[1:4]] == ["toned", "base", "tones"]
+
+
+def test_evaluate_in_numbers(ramospeech, model_file):
+    status, out, err = ramospeech("evaluate", "--model", model_file, "--split", "dev", "--json")
+    facts = json.loads("\n".join(out), parse_constant=lambda name: pytest.fail(name))
+    assert (status, err) == (0, [])
+    assert facts["split"] == "dev" and facts["utterances"] == 4
+    assert facts["toned_syllables"]["error_rate"] > 0.5  # it is untrained
+
+
+def test_a_split_that_is_not_there(ramospeech, model_file):
+    status, out, err = ramospeech("evaluate", "--model", model_file, "--split", "exam")
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "exam" in err[0] and "train, dev, test" in err[0]
+
+
+# Transcription
+
+
+def test_transcribe_in_words(ramospeech, model_file, recordings):
+    status, out, err = ramospeech("transcribe", "--model", model_file, *recordings)
+    assert (status, err) == (0, [])
+    names, readings = zip(*(line.split("\t") for line in out))
+    assert list(names) == [str(path) for path in recordings]
+    known = Inventory.read()
+    assert all(syllable in known for reading in readings for syllable in reading.split())
+
+
+def test_transcribe_says_what_is_broken(ramospeech, model_file, recordings, tmp_path):
+    (tmp_path / "broken.wav").write_text("no sound")
+    status, out, err = ramospeech(
+        "transcribe", "--model", model_file, "broken.wav", recordings[0], "missing.wav")
+    assert status == 1
+    assert len(out) == 1 and out[0].startswith(f"{recordings[0]}\t")
+    assert len(err) == 2 and "broken.wav: " in err[0] and "missing.wav: no such file" in err[1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_transcribe_as_json(ramospeech, model_file, recordings, tmp_path, batch_size):
+    (tmp_path / "坏.wav").write_text("no sound")
+    soundfile.write("好.flac", *soundfile.read(recordings[0]))
+    files = [recordings[1], "坏.wav", "好.flac", "missing.wav", recordings[1]]
+    status, out, err = ramospeech(
+        "transcribe", "--json", "--model", model_file, "--batch_size", batch_size, *files)
+    assert (status, err) == (1, [])
+    facts = [json.loads(line) for line in out]
+    assert [item["file"] for item in facts] == [str(file) for file in files]
+    assert ["error" in item for item in facts] == [False, True, False, True, False]
+    for item in facts:
+        assert ("pinyin" in item) != ("error" in item)
+        assert all(isinstance(syllable, str) for syllable in item.get("pinyin", []))
+    assert facts[0] == facts[4] and facts[0]["pinyin"]
+
+
+def test_transcribe_good_files_only(ramospeech, model_file, recordings):
+    status, out, err = ramospeech("transcribe", "--json", "--model", model_file, *recordings)
+    assert (status, err, len(out)) == (0, [], 3)
+
+
+# The corpora
+
+
+def test_corpora_lists_what_is_there(ramospeech):
+    status, out, _ = ramospeech("corpora")
+    states = {line.split()[0]: line for line in out if not line.startswith(" ")}
+    assert status == 0
+    assert " prepared" in states["mini"] and "not prepared" not in states["mini"]
+    assert "not prepared" in states["audio-cmn"]
+
+
+def test_what_cannot_be_downloaded_or_prepared(ramospeech, tmp_path):
+    status, _, err = ramospeech("download", "mini")
+    assert status == 1 and len(err) == 1 and "mini is not downloaded" in err[0]
+    status, _, err = ramospeech("prepare", "audio-cmn", "--root", tmp_path)
+    assert status == 1 and len(err) == 1 and "64k/hsk" in err[0]
+
+
+# As a process of its own
+
+
+def run_command(*arguments: bytes | str | Path, **environment: str):
+    return subprocess.run(
+        [sys.executable, "-m", "ramospeech.cli", *arguments], capture_output=True,
+        env=os.environ | environment, timeout=100,
+    )
+
+
+def test_a_missing_model_is_one_line():
+    done = run_command("transcribe", "a.wav", "--model", "nowhere.safetensors")
+    assert done.returncode == 1 and done.stdout == b""
+    assert done.stderr == b"ramospeech: nowhere.safetensors: no such model\n"
+
+
+def test_a_file_name_in_another_encoding(model_file, recordings, tmp_path):
+    """Archives packed in China long ago unpack to names in GBK, which are not UTF-8."""
+    name = os.fsencode(tmp_path) + b"/" + "录音.wav".encode("gbk")
+    os.symlink(recordings[0], name)
+    done = run_command("transcribe", "--json", "--model", model_file, name, recordings[0])
+    assert (done.returncode, done.stderr) == (0, b"")
+    first, second = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert os.fsencode(first["file"]) == name
+    assert first["pinyin"] == second["pinyin"]
+    done = run_command("transcribe", "--model", model_file, name)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_output_is_utf_8_wherever_python_allows(model_file, recordings, tmp_path):
+    """Also where the locale is none: a service, a container."""
+    path = tmp_path / "录音.wav"
+    path.symlink_to(recordings[0])
+    done = run_command("transcribe", "--json", "--model", model_file, path, LC_ALL="C", LANG="C")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["file"] == str(path)
