@@ -125,6 +125,7 @@ def _add_train_command(commands) -> None:
 
 
 def run_train(options) -> int:
+    from ramospeech.report import commit
     from ramospeech.training import Run, Trainer
 
     settings, device = _settings(options), _device(options.device)
@@ -137,7 +138,7 @@ def run_train(options) -> int:
         settings, device, options.workers,
     )
     _print_plan(trainer, folder)
-    run = Run(trainer, folder, facts={"corpus": options.data_type})
+    run = Run(trainer, folder, facts={"corpus": options.data_type, "commit": commit()})
     if options.load_model:
         run.resume(None if options.load_model is True else Path(options.load_model))
         print(f"going on after epoch {trainer.epoch}")

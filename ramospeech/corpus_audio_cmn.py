@@ -19,7 +19,8 @@ URL = "https://github.com/hugolpz/audio-cmn.git"
 COMMIT = "ff9ed3d0"
 WORDS, SYLLABLES = "64k/hsk", "64k/syllabs"  # MP3, 64 kbit/s
 _HANZI = re.compile(r"[\u3400-\u9fff〇]+")
-_TONED = re.compile(r"[a-z]+[1-5]")
+_TONED = re.compile(r"[a-z]+[1-4]")
+_TWO_DOTS = re.compile(r"(?<=^[jqxy])v")  # written v in a file name, u in pinyin: jv4 is ju4
 
 
 def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
@@ -89,10 +90,12 @@ def _add_word(found: Preparation, path: str) -> None:
 
 def _add_syllable(found: Preparation, path: str) -> None:
     syllable = _spoken(path)
-    if not _TONED.fullmatch(syllable):
+    if syllable.endswith("5"):  # seconds long, with several takes in one recording
+        found.skipped["neutral tone: not a recording of one syllable"] += 1
+    elif not _TONED.fullmatch(syllable):
         found.skipped["interjection or syllable outside the usual table"] += 1
-        return
-    found.keep("syllables", Utterance(path, syllable.removesuffix("5"), ""))
+    else:
+        found.keep("syllables", Utterance(path, _TWO_DOTS.sub("u", syllable), ""))
 
 
 def split_of(word: str) -> str:
@@ -108,4 +111,5 @@ CORPUS = Corpus(
     label_source="pypinyin 0.55 for words, file names for syllables",
     prepare=prepare,
     download=download,
+    version="2",
 )

@@ -4,11 +4,11 @@ import math
 import platform
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
+from ramospeech.checkpoints import SHIPPED_MODEL
 from ramospeech.corpora import Split
 from ramospeech.metrics import ErrorCounts, Evaluation
 from ramospeech.paths import PACKAGE
@@ -17,7 +17,7 @@ from ramospeech.paths import PACKAGE
 def evaluation_facts(result: Evaluation, split: Split, model: Path) -> dict:
     """Error rates with all that one must know to quote them."""
     return {
-        "command": "ramospeech " + shlex.join(sys.argv[1:]),
+        "command": _command(split, model),
         "commit": commit(),
         "hardware": hardware(),
         "model": model.name,
@@ -29,6 +29,12 @@ def evaluation_facts(result: Evaluation, split: Split, model: Path) -> dict:
         "base_syllables": _count_facts(result.base),
         "tone_error_rate": _rounded(result.tone_error_rate),
     }
+
+
+def _command(split: Split, model: Path) -> str:
+    """What to type to see the same again."""
+    words = ["ramospeech", "evaluate", "--data_type", split.corpus, "--split", split.name]
+    return shlex.join(words if model == SHIPPED_MODEL else [*words, "--model", str(model)])
 
 
 def _count_facts(counts: ErrorCounts) -> dict:
