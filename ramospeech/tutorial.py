@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
 from tqdm import tqdm
 
@@ -34,6 +34,10 @@ def main(paths: list[str]) -> int:
     if not paths:
         print("no notebooks given: python -m ramospeech.tutorial notebooks/*.ipynb")
         return 2
+    for path in paths:
+        if not Path(path).is_file():
+            print(f"no such notebook: {path}")
+            return 2
     BUILD.mkdir(exist_ok=True)
     results = [run_notebook(Path(path)) for path in paths]
     print_table(results)
@@ -48,6 +52,8 @@ def run_notebook(path: Path) -> Result:
         _execute(notebook, path)
     except CellExecutionError as trouble:
         error = f"failed: {trouble.ename}: {trouble.evalue}".splitlines()[0]
+    except (CellTimeoutError, DeadKernelError) as trouble:
+        error = f"failed: {trouble}".splitlines()[0]
     nbformat.write(notebook, BUILD / path.name)
     page, _ = HTMLExporter().from_notebook_node(notebook)
     (BUILD / path.with_suffix(".html").name).write_text(page, encoding="utf-8")
@@ -75,6 +81,7 @@ def find_headline(notebook) -> str:
 
 
 def print_table(results: list[Result]) -> None:
+    """A line for each notebook: how long it took and what came of it."""
     width = max(len(result.name) for result in results)
     print(f"\n{'notebook':{width}}  seconds  headline")
     for name, seconds, headline, _ in results:

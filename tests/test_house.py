@@ -1,0 +1,294 @@
+"""The house: what lies at the top level, and what must agree with what."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from ramospeech import __version__
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+TOP_LEVEL = {
+    ".ci", ".gitignore", "LICENSE", "Makefile", "NOTICE", "README.md", "benchmarks", "data_config",
+    "environment.yml", "models", "notebooks", "pyproject.toml", "ramospeech", "tests",
+}
+
+
+def name_of(requirement: str) -> str:
+    return re.match(r"[\w-]+", requirement)[0]
+
+
+def requirements() -> list[str]:
+    return [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])]
+
+
+# Files
+
+
+def tracked_files() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    return listed.stdout.decode().rstrip("\0").split("\0")
+
+
+def test_the_top_level_holds_what_is_expected():
+    assert {path.split("/")[0] for path in tracked_files()} <= TOP_LEVEL
+
+
+def test_no_large_files_are_tracked():
+    sizes = {path: (REPOSITORY / path).stat().st_size for path in tracked_files()
+             if (REPOSITORY / path).exists()}
+    assert {path: size for path, size in sizes.items() if size >= 8e6} == {}
+
+
+def test_the_package_is_flat():
+    folders = [path for path in (REPOSITORY / "ramospeech").iterdir() if path.is_dir()]
+    assert [folder.name for folder in folders if folder.name != "__pycache__"] == []
+
+
+def test_every_module_and_public_function_says_what_it_is_for():
+    silent = []
+    for path in sorted((REPOSITORY / "ramospeech").glob("*.py")):
+        tree = ast.parse(path.read_text())
+        silent += [] if ast.get_docstring(tree) else [path.name]
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        silent += [f"{path.name}: {node.name}" for node in functions
+                   if not node.name.startswith("_") and not ast.get_docstring(node)
+                   and len(node.body) > 3]
+    allowed = {"cli.py", "check_env.py"}  # their functions are the commands and the rows
+    assert [name for name in silent if name.split(":")[0] not in allowed] == []
+
+
+def test_ci_calls_what_the_readme_says():
+    script = REPOSITORY / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    commands = [line for line in script.read_text().splitlines() if line.startswith("make")]
+    assert commands == ["make test", "make test-slow"]
+
+
+# Versions are declared once
+
+
+def test_environment_yml_agrees_with_pyproject():
+    environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
+    conda = [item for item in environment["dependencies"] if isinstance(item, str)]
+    (pip,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
+
+    (python,) = [item.split("=", 1)[1] for item in conda if item.startswith("python=")]
+    lowest, highest = re.fullmatch(r">=(\d+\.\d+),<(\d+\.\d+)", PROJECT["requires-python"]).groups()
+    assert numbers(lowest) <= numbers(python) < numbers(highest)
+
+    (project,) = pip  # the project and its extras, nothing else
+    extras = re.fullmatch(r"(?:-e|--editable) \.\[([\w,]+)\]", project)[1].split(",")
+    assert set(extras) <= PROJECT["optional-dependencies"].keys()
+    assert {"notebooks", "test"} <= set(extras)  # what make sets up
+    declared = {name_of(requirement).lower() for requirement in requirements()}
+    assert {name_of(item).lower() for item in conda} & declared == set()
+    assert {"pip", "cxx-compiler", "cmake<4"} <= set(conda)
+
+
+def numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
+def test_the_version_is_one():
+    assert PROJECT["version"] == __version__
+
+
+def test_torch_and_torchaudio_are_the_stated_pair():
+    assert {"torch==2.11.0", "torchaudio==2.11.0"} <= set(PROJECT["dependencies"])
+
+
+def test_what_is_imported_is_declared():
+    """By the package; the notebooks and the tests may use what the extras bring."""
+    modules = set()
+    for path in (REPOSITORY / "ramospeech").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                modules.add(node.module.split(".")[0])
+    foreign = modules - sys.stdlib_module_names - {"ramospeech"}
+    brought = {"IPython": "ipykernel", "nbformat": "nbclient", "espeakng_loader": "espeakng-loader"}
+    declared = {name_of(requirement) for requirement in requirements()}
+    assert {brought.get(module, module) for module in foreign} <= declared
+
+
+# Licences
+
+
+def test_the_licence():
+    text = (REPOSITORY / "LICENSE").read_text()
+    assert "Apache License" in text and "Version 2.0, January 2004" in text
+    assert PROJECT["license"] == "Apache-2.0"
+    assert {"LICENSE", "NOTICE"} <= set(PROJECT["license-files"])
+    for path in PROJECT["license-files"]:
+        assert (REPOSITORY / path).stat().st_size > 0, path
+
+
+@pytest.mark.parametrize("name, licence", [
+    ("espeak-ng", "GPL-3.0-or-later"), ("jieba", "MIT"), ("pypinyin", "MIT"),
+    ("audio-cmn", "CC BY-SA"),
+])
+def test_the_notice_names_what_is_used(name, licence):
+    lines = (REPOSITORY / "NOTICE").read_text().splitlines()
+    assert any(line.split()[:1] == [name] and licence in line for line in lines)
+
+
+def test_the_notice_names_the_speakers():
+    text = " ".join((REPOSITORY / "NOTICE").read_text().split())
+    assert "Yue Tan" in text and "Chen Wang" in text and "never redistributed" in text
+
+
+@pytest.mark.parametrize("requirement", requirements())
+def test_the_notice_names_every_dependency(requirement):
+    words = re.findall(r"[\w-]+", (REPOSITORY / "NOTICE").read_text().lower())
+    name = name_of(requirement).lower()
+    assert name in words or f"python-{name}" in words
+
+
+def test_the_licence_of_the_model():
+    text = (REPOSITORY / "models" / "LICENSE").read_text()
+    assert "CC BY-SA" in text and "Yue Tan" in text and "audio-cmn" in text
+
+
+# The README
+
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def test_no_blank_is_left_in_the_readme():
+    assert re.findall(r"@\w+@|TODO|XXX", README) == []
+
+
+def test_links_in_the_readme_lead_somewhere():
+    targets = re.findall(r"\]\(([^)#\s]+)\)", README)
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (REPOSITORY / target).exists()] == []
+
+
+def test_targets_in_the_readme_are_in_the_makefile():
+    targets = set(re.findall(r"\bmake ([a-z][a-z-]+)", README))
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert targets and all(re.search(rf"^{target}:", makefile, re.M) for target in targets)
+
+
+# The notebooks
+
+
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_every_notebook_was_run_from_top_to_bottom(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_notebook_ends_in_an_error_or_a_warning(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", cell.source
+
+
+SHOWING = {"print", "display", "show", "show_source", "show_versions", "play"}
+
+
+def shows_something(source: str) -> bool:
+    """Whether a cell prints, plots or ends in a value; what functions do counts when called."""
+    statements = ast.parse(re.sub(r"^[%!].*$", "", source, flags=re.M)).body
+    plain = [node for node in statements if not isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    calls = [node.func for statement in plain for node in ast.walk(statement)
+             if isinstance(node, ast.Call)]
+    called = {getattr(call, "id", None) or getattr(call, "attr", None) for call in calls}
+    return bool(called & SHOWING)
+
+
+def test_no_cell_of_a_notebook_lost_its_output(notebook):
+    lost = [cell.source for cell in code_cells(notebook)
+            if shows_something(cell.source) and not cell.outputs]
+    assert lost == []
+
+
+def test_cells_are_small_and_explained(notebook):
+    code = code_cells(notebook)
+    assert [cell.source for cell in code if len(cell.source.splitlines()) > 30] == []
+    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert len(prose) >= len(code)
+
+
+def test_a_notebook_has_one_headline(notebook):
+    (headline,) = [cell for cell in code_cells(notebook)
+                   if "headline" in cell.metadata.get("tags", [])]
+    assert "".join(output.get("text", "") for output in headline.outputs).strip()
+
+
+def test_no_notebook_shows_where_it_was_run(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            assert not re.search(r"/(home|root|tmp|work|Users)/", text), cell.source
+
+
+def test_notebooks_define_nothing_that_the_module_has(notebook):
+    """One definition, one home. (`prepare`, which every corpus has for itself, is no such name.)"""
+    in_module = Counter(
+        node.name for path in (REPOSITORY / "ramospeech").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    )
+    in_one_file = {name for name, count in in_module.items() if count == 1}
+    for cell in code_cells(notebook):
+        tree = ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M))
+        defined = {node.name for node in ast.walk(tree)
+                   if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        assert defined & in_one_file == set(), cell.source
+
+
+# What is installed
+
+
+def build_wheel(folder: Path) -> Path:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--no-index", "--wheel-dir", folder, REPOSITORY],
+        check=True, capture_output=True,
+    )
+    (wheel,) = folder.glob("ramospeech-*.whl")
+    return wheel
+
+
+def test_a_wheel_holds_what_the_package_needs(tmp_path):
+    with zipfile.ZipFile(build_wheel(tmp_path)) as wheel:
+        names = set(wheel.namelist())
+        syllables = wheel.read("ramospeech/data_config/syllables.txt")
+    assert syllables == (REPOSITORY / "data_config" / "syllables.txt").read_bytes()
+    for path in (REPOSITORY / "ramospeech").glob("*.py"):
+        assert f"ramospeech/{path.name}" in names
+    for path in (*(REPOSITORY / "data_config").glob("*.txt"),
+                 *(REPOSITORY / "models").glob("*.safetensors"), REPOSITORY / "models/LICENSE"):
+        assert f"ramospeech/{path.relative_to(REPOSITORY)}" in names
+    for licence in ("LICENSE", "NOTICE", "models/LICENSE"):
+        assert any(name.endswith(f".dist-info/licenses/{licence}") for name in names)
+    assert not any(name.startswith(("tests", "notebooks")) for name in names)
