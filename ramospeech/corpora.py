@@ -113,7 +113,8 @@ def open_split(name: str, split: str) -> Split:
 
     Raises CorpusError where the corpus is not prepared or has no such list.
     """
-    if get_corpus(name).embedded and not is_prepared(name):
+    corpus = get_corpus(name)
+    if corpus.embedded and not is_prepared(name):
         prepare(name)
     if not is_prepared(name):
         raise CorpusError(f"the corpus {name} is not prepared: {how_to_get(name)}")
@@ -121,7 +122,7 @@ def open_split(name: str, split: str) -> Split:
     if split not in facts["splits"]:
         raise CorpusError(f"{name} has no split {split!r}; it has {', '.join(facts['splits'])}")
     utterances = read_manifest(data_dir() / name / f"{split}.txt")
-    return Split(name, split, utterances, Path(facts["root"]), facts["label_source"])
+    return Split(name, split, utterances, Path(facts["root"]), corpus.label_source)
 
 
 def is_prepared(name: str) -> bool:

@@ -39,7 +39,8 @@ class Voice(NamedTuple):
 def speak(text: str, voice: Voice, seed: int = 1, language: str = LANGUAGE) -> np.ndarray:
     """Say toned pinyin, such as `shang4 hai3`: samples `(n,)`, int16, 22,050 a second.
 
-    The same arguments give the same samples, whatever was spoken before. Raises ValueError for a
+    The same arguments give the same samples, whatever was spoken before. A third tone before
+    another is said as a second, as people do. Raises ValueError for a
     language or a variant that espeak-ng does not have.
     """
     _check_variant(voice.variant)

@@ -1,9 +1,10 @@
 """What the notebooks need beside the lesson itself."""
 
 import inspect
+from collections.abc import Mapping
 from importlib.metadata import version
 
-from IPython.display import Audio, Markdown, display
+from IPython.display import HTML, Audio, Markdown, display
 from torch import Tensor
 
 from ramospeech.audio import SAMPLE_RATE
@@ -20,6 +21,16 @@ def show_source(*objects) -> None:
 def play(waveform: Tensor, rate: int = SAMPLE_RATE) -> Audio:
     """A player for a waveform `(samples,)`; it sits in the page and needs no network."""
     return Audio(waveform.numpy(), rate=rate)
+
+
+def play_all(waveforms: Mapping[str, Tensor], rate: int = SAMPLE_RATE) -> HTML:
+    """Players side by side, each under its name."""
+    players = (
+        f"<div>{name}<br>{play(waveform, rate)._repr_html_()}</div>"
+        for name, waveform in waveforms.items()
+    )
+    row = "".join(players).replace("<audio ", '<audio style="width: 12em" ')
+    return HTML(f'<div style="display: flex; flex-wrap: wrap; gap: 1em">{row}</div>')
 
 
 def show_versions(*packages: str) -> None:

@@ -102,6 +102,11 @@ def test_the_four_tones_have_their_shapes():
     assert falling[:5].mean() > falling[-5:].mean() + 40
 
 
+def test_a_third_tone_before_another_is_said_as_a_second():
+    assert digest(speak("ni3 hao3", VOICES[0])) == digest(speak("ni2 hao3", VOICES[0]))
+    assert digest(speak("ni3 ma1", VOICES[0])) != digest(speak("ni2 ma1", VOICES[0]))
+
+
 def test_a_long_path_to_the_data_is_bridged(tmp_path, monkeypatch):
     expected = digest(speak("ni3 hao3", Voice("f2")))
     folder = tmp_path / ("long" * 20) / ("longer" * 20)
