@@ -1,0 +1,109 @@
+"""`make`: when it sets up and when it does not, with an interpreter that only takes notes."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NOTING = """#!/bin/sh
+echo "$*" >> {notes}
+case "$*" in
+  *alive*) echo alive ;;
+  "-m venv --clear "*) rm -rf .venv && mkdir -p .venv/bin && cp {stub} .venv/bin/python ;;
+  *check_env.py*) exec {python} -I -S "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def house(tmp_path) -> Path:
+    """What make needs of the repository, and a Python that notes what it is asked to do."""
+    for name in ("Makefile", "pyproject.toml", "ramospeech/check_env.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    (tmp_path / "notebooks").mkdir()
+    for name in ("02_b.ipynb", "01_a.ipynb"):
+        (tmp_path / "notebooks" / name).touch()
+    stub = tmp_path / "stub"
+    stub.write_text(NOTING.format(notes=tmp_path / "notes", stub=stub, python=sys.executable))
+    stub.chmod(0o755)
+    return tmp_path
+
+
+def make(house: Path, target: str, *flags: str) -> tuple[int, list[str], str]:
+    """Status, what Python was asked to do, and what was said on standard error."""
+    (house / "notes").unlink(missing_ok=True)
+    done = subprocess.run(["make", f"PYTHON={house / 'stub'}", *flags, target], cwd=house,
+                          capture_output=True, text=True,
+                          env={name: value for name, value in os.environ.items()
+                               if not name.startswith("MAKE") and name != "MFLAGS"})
+    notes = (house / "notes").read_text().splitlines() if (house / "notes").exists() else []
+    return done.returncode, [note for note in notes if "alive" not in note], done.stderr
+
+
+def sets_up(notes: list[str]) -> bool:
+    return any(note.startswith("-m venv") for note in notes) and any(
+        note.startswith("-m pip install") and ".[notebooks,test]" in note for note in notes)
+
+
+def test_it_sets_up_where_there_is_nothing_and_only_once(house):
+    status, notes, _ = make(house, "setup")
+    assert status == 0 and sets_up(notes)
+    assert make(house, "setup")[:2] == (0, [])
+
+
+def test_it_sets_up_again_where_the_pins_have_changed(house):
+    make(house, "setup")
+    later = (house / ".venv" / "ready").stat().st_mtime + 10
+    os.utime(house / "pyproject.toml", (later, later))
+    assert sets_up(make(house, "setup")[1])
+
+
+@pytest.mark.parametrize("how", ["gone", "broken"])
+def test_it_sets_up_again_where_the_interpreter_has_gone(house, how):
+    make(house, "setup")
+    python = house / ".venv" / "bin" / "python"
+    python.unlink()
+    if how == "broken":  # a link to a Python that was since removed
+        python.symlink_to("/nowhere/python3.11")
+    assert sets_up(make(house, "setup")[1])
+
+
+def test_a_set_up_that_failed_is_begun_again(house):
+    stub = (house / "stub").read_text()
+    (house / "stub").write_text(stub.replace("esac", "  *pip*) exit 1 ;;\nesac"))
+    assert make(house, "setup")[0] != 0
+    (house / "stub").write_text(stub)
+    status, notes, _ = make(house, "setup")
+    assert status == 0 and sets_up(notes)
+
+
+def test_tutorial_runs_the_notebooks_in_order(house):
+    make(house, "setup")
+    _, notes, _ = make(house, "tutorial")
+    assert notes == ["-m ramospeech.tutorial notebooks/01_a.ipynb notebooks/02_b.ipynb"]
+
+
+def test_test_runs_the_tests_and_the_notebooks(house):
+    make(house, "setup")
+    _, (command,), _ = make(house, "test")
+    assert command.startswith("-m pytest") and "--nbval " in command and "not slow" in command
+    assert command.endswith("tests notebooks")
+    _, (command,), _ = make(house, "test-slow")
+    assert command == "-m pytest -m slow"
+
+
+def test_without_python_it_says_what_to_install(house):
+    status, _, said = make(house, "setup", "PYTHON=")
+    assert status != 0 and "apt install python3.11 python3.11-venv" in said
+    assert "Traceback" not in said
+
+
+def test_help_names_every_target(house):
+    printed = subprocess.run(["make", "-s"], cwd=house, capture_output=True, text=True).stdout
+    named = {line.split()[1] for line in printed.splitlines()}
+    assert named == {"tutorial", "test", "test-slow", "lab", "check-env"}

@@ -1,0 +1,131 @@
+"""What takes long: kills, installed wheels, clean clones. Run by `make test-slow`."""
+
+import os
+import signal
+import site
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from test_house import REPOSITORY, build_wheel
+
+from ramospeech.checkpoints import load_checkpoint
+from ramospeech.corpora import open_split
+
+pytestmark = pytest.mark.slow
+
+
+def train_command(folder: Path, *flags: str) -> list[str]:
+    return [sys.executable, "-m", "ramospeech.cli", "train", "--model_path", str(folder),
+            "--epochs", "12", "--batch_size", "4", "--save_step", "2", *flags]
+
+
+def wait_for_epoch(checkpoint: Path, epoch: int, process: subprocess.Popen) -> None:
+    while not (checkpoint.exists() and load_checkpoint(checkpoint)["epoch"] >= epoch):
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.05)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(small_mini, tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # sums are added up in the same order
+    for epoch in (2, 6):
+        flags = ["--load_model"] if epoch > 2 else []
+        process = subprocess.Popen(train_command(tmp_path / "killed", *flags), env=environment,
+                                   stdout=subprocess.DEVNULL)
+        wait_for_epoch(tmp_path / "killed" / "dfcnn" / "checkpoint.pt", epoch, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(train_command(tmp_path / "killed", "--load_model"), env=environment, check=True)
+    subprocess.run(train_command(tmp_path / "whole"), env=environment, check=True)
+
+    killed, whole = (load_checkpoint(tmp_path / name / "dfcnn" / "checkpoint.pt")
+                     for name in ("killed", "whole"))
+    assert killed["epoch"] == whole["epoch"] == 12 and killed["step"] == whole["step"]
+    for name, tensor in whole["model"].items():
+        assert torch.equal(killed["model"][name], tensor), name
+
+
+def environment_with(home: Path, **more: str) -> dict[str, str]:
+    """An empty HOME, no settings of the user, and no way out to the network."""
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(("RAMOSPEECH", "XDG_", "PYTHON", "JUPYTER", "MAKE", "MFLAGS"))}
+    closed = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "HTTP", "HTTPS")}
+    home.mkdir()
+    return kept | closed | {"HOME": str(home)} | more
+
+
+def test_an_installed_wheel_works_by_itself(small_mini, tmp_path):
+    """In a virtual environment of its own, which sees the packages of this one but not RamoSpeech.
+
+    (A .pth file shows it this environment's folder, but not the .pth files in that folder, and
+    so not the editable install of the repository.)
+    """
+    wheel = build_wheel(tmp_path)
+    venv, packages = tmp_path / "venv", f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = venv / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", "--python", python, "install",
+                    "--no-deps", "--no-index", wheel], check=True)
+    installed = venv / "lib" / packages / "site-packages"
+    (installed / "shared.pth").write_text("\n".join(site.getsitepackages()))
+
+    environment = environment_with(tmp_path / "home")
+
+    def call(*arguments: str | Path) -> str:
+        done = subprocess.run([venv / "bin" / "ramospeech", *arguments], cwd=tmp_path,
+                              env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    where = subprocess.run([python, "-c", "import ramospeech; print(ramospeech.__file__)"],
+                           env=environment, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert Path(where.strip()).is_relative_to(installed)
+    assert "transcribe" in call("--help")
+    assert "not prepared" in call("corpora")
+    environment["RAMOSPEECH_DATA"] = str(small_mini)
+    call("train", "--epochs", "1", "--model_path", "runs")
+    model = tmp_path / "runs" / "dfcnn" / "best.safetensors"
+    recording = open_split("mini", "test").audio_path(0)
+    assert call("transcribe", "--model", model, recording).startswith(str(recording))
+    assert '"commit": "unknown"' in call("evaluate", "--json", "--model", model)
+
+
+def test_a_clean_clone_runs_the_tutorial(tmp_path):
+    """With an empty HOME and no network. The packages are those of this environment: to install
+    them anew would take longer than everything else.
+    """
+    clone = tmp_path / "clone"
+    done = subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", REPOSITORY, clone])
+    if done.returncode != 0:
+        pytest.skip("not a git checkout")
+    assert [path for path in clone.rglob("*") if path.is_symlink()] == []
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    python = clone / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={clone} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (clone / ".venv" / "ready").touch()
+
+    environment = environment_with(tmp_path / "home")
+    where = subprocess.run([python, "-c", "import ramospeech; print(ramospeech.__file__)"],
+                           env=environment, capture_output=True, text=True).stdout
+    assert Path(where.strip()).is_relative_to(clone)
+    done = subprocess.run(["make", "tutorial"], cwd=clone, env=environment, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout[done.stdout.rindex("notebook "):].splitlines()
+    for notebook in sorted((clone / "notebooks").glob("*.ipynb")):
+        (row,) = [line.split(maxsplit=2) for line in table if line.startswith(f"{notebook.stem} ")]
+        assert len(row) == 3, "no headline"
+        assert (clone / "build" / f"{notebook.stem}.html").stat().st_size > 10_000
+        executed = nbformat.read(clone / "build" / notebook.name, as_version=4)
+        assert all(cell.get("execution_count") for cell in executed.cells
+                   if cell.cell_type == "code" and cell.source.strip())
+    # Nothing but what is ignored was written into the clone, and the corpus went into HOME.
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True,
+                            text=True).stdout
+    assert status == ""
+    assert list((tmp_path / "home").rglob("ramospeech/mini/train.txt"))
