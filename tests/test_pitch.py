@@ -13,7 +13,7 @@ SECONDS = torch.arange(SAMPLE_RATE) / SAMPLE_RATE
 def test_steady_tones(hertz):
     pure = torch.sin(2 * torch.pi * hertz * SECONDS)
     rich = 2 * ((hertz * SECONDS) % 1) - 1  # a saw tooth holds every multiple of the pitch
-    poor = sum(torch.sin(2 * torch.pi * k * hertz * SECONDS) for k in (2, 3, 4))  # without the pitch
+    poor = sum(torch.sin(2 * torch.pi * k * hertz * SECONDS) for k in (2, 3, 4))  # without it
     for tone in (pure, rich, poor):
         pitch = track_pitch(tone)
         assert pitch.shape == ((SAMPLE_RATE - 640) // 160 + 1,)
