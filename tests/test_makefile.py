@@ -90,7 +90,7 @@ def test_tutorial_runs_the_notebooks_in_order(house):
 
 def test_test_runs_the_tests_and_the_notebooks(house):
     make(house, "setup")
-    _, (command,), _ = make(house, "test")
+    _, (*_, command), _ = make(house, "test")
     assert command.startswith("-m pytest") and "--nbval " in command and "not slow" in command
     assert command.endswith("tests notebooks")
     _, (command,), _ = make(house, "test-slow")
