@@ -81,10 +81,11 @@ def test_by_hand(reference, hypothesis, toned, base, tones):
 
 
 def test_the_tone_is_judged_where_the_base_stands():
-    """By the toned edits `hao4` stands for nothing; by the base edits it stands for `hao3`."""
-    result = evaluated("hao3 ren2", "de hao4 ren2")
-    assert result.tone_confusions == {(3, 4): 1, (2, 2): 1}
-    assert result.tone_error_rate == 1 / 2
+    """No toned syllable is right, so toned edits leave open which stands for which; bases tell."""
+    result = evaluated("hao3 ni3 shi4", "ni2 shi1")
+    assert result.tone_confusions == {(3, 2): 1, (4, 1): 1}
+    assert result.tone_error_rate == 1
+    assert result.toned.errors == 3 and result.base.errors == 1
 
 
 def test_what_is_taken_for_what():

@@ -69,6 +69,20 @@ def test_padding_changes_nothing(preset, lengths, more_padding, garbage, seed):
     assert torch.isfinite(logits[:, : min(lengths) // 8]).all()
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_forward_pass_is_the_printed_chain_and_a_skip(preset):
+    model, features = MODELS[preset], torch.randn(2, 48, 200)
+    with torch.inference_mode():
+        x = features[:, None]
+        for block in (model.conv1, model.conv2, model.conv3, model.conv4):
+            x = block(x)
+        assert x.shape[2:] == (6, 25)  # (batch, channels, frames // 8, bins // 8)
+        frames = model.fc1(x.permute(0, 2, 1, 3).reshape(2, 6, -1)).relu()
+        context, _ = model.rnn(frames)
+        expected = model.fc3((model.fc2(context) + frames).relu())
+        torch.testing.assert_close(model(features), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("frames", [*range(8, 34), 200])
 def test_output_lengths_are_those_of_the_logits(frames):
     model = MODELS["lesson"]
