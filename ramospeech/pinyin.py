@@ -34,15 +34,19 @@ def hanzi_to_pinyin(text: str) -> list[str]:
     """Read hanzi aloud: one toned syllable for each character.
 
     A character with several readings is read by the phrase it stands in (银行 `yin2 hang2`, 行人
-    `xing2 ren2`). Full-width forms are folded first; punctuation, symbols and spaces are dropped;
-    digits are read one by one (`12` = `yi1 er4`); each Latin letter, and each character that
-    pypinyin cannot read, becomes `<UNK>`. So every letter, digit and hanzi gives one token.
+    `xing2 ren2`). Full-width forms are folded first; spaces are dropped; punctuation and symbols
+    are dropped too, but no phrase reaches across them; digits are read one by one (`12` = `yi1
+    er4`); each Latin letter, and each character that pypinyin cannot read, becomes `<UNK>`. So
+    every letter, digit and hanzi gives one token.
     """
-    text = unicodedata.normalize("NFKC", text)
-    text = "".join(char for char in text if unicodedata.category(char)[0] in "LN")
-    text = text.translate(_DIGITS)
-    readings = lazy_pinyin(text, style=Style.TONE3, errors=lambda unread: [UNK] * len(unread))
+    text = "".join(unicodedata.normalize("NFKC", text).split()).translate(_DIGITS)
+    readings = lazy_pinyin(text, style=Style.TONE3, errors=_unread)
     return [_SPELLING.get(reading, reading) for reading in readings]
+
+
+def _unread(text: str) -> list[str]:
+    """What pypinyin has no reading for: a token for each letter or number, none for a sign."""
+    return [UNK for char in text if unicodedata.category(char)[0] in "LN"]
 
 
 @cache

@@ -157,3 +157,9 @@ def test_the_inventory_is_what_its_script_writes(tmp_path: Path):
     script = DATA_CONFIG / "build_syllables.py"
     subprocess.run([sys.executable, script, tmp_path / "syllables.txt"], check=True)
     assert (tmp_path / "syllables.txt").read_bytes() == (DATA_CONFIG / "syllables.txt").read_bytes()
+
+
+def test_no_phrase_reaches_across_punctuation():
+    assert hanzi_to_pinyin("银行") == ["yin2", "hang2"]
+    assert hanzi_to_pinyin("银 行") == ["yin2", "hang2"]  # words are often set apart by spaces
+    assert hanzi_to_pinyin("银，行") == ["yin2", "xing2"]
