@@ -1,10 +1,10 @@
 """Syllables that share an initial, a final or a tone learn from each other.
 
-Of 1,213 toned syllables most are rare, but they are made of few parts: 21 initials, some 36 finals,
-5 tones. Were the output layer's weight W = R + A E, with a row of R for each syllable, a row of E
-for each part, and A telling which syllable has which parts, then a step of gradient descent on R
-and E would move W along (I + A A^T) dL/dW. So the plain layer can learn like that one, with no
-parameter more: multiply its gradient by I + A A^T.
+Of 1,213 toned syllables most are rare, but they are made of 65 parts: 22 initials (one of them is
+to have none), 38 finals, 5 tones. Were the output layer's weight W = R + A E, with a row of R for
+each syllable, a row of E for each part, and A telling which syllable has which parts, then a step
+of gradient descent on R and E would move W along (I + A A^T) dL/dW. So the plain layer can learn
+like that one, with no parameter more: multiply its gradient by I + A A^T.
 """
 
 import torch
