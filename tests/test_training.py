@@ -78,6 +78,31 @@ def test_the_learning_rate_rises_then_falls(train, dev):
         assert trainer.schedule.get_last_lr()[0] == pytest.approx(0)
 
 
+def test_an_epoch_sees_everything_once_in_a_new_order(train, dev, monkeypatch):
+    trainer = Trainer(train, dev, SETTINGS)
+    seen = []
+
+    def watched(batch) -> float:
+        assert trainer.model.training  # with dropout
+        seen.append(batch.indices)
+        return 0.0
+
+    monkeypatch.setattr(trainer, "train_batch", watched)
+    trainer.model.eval()
+    trainer.train_epoch()
+    trainer.train_epoch()
+    half = len(seen) // 2
+    for epoch in (seen[:half], seen[half:]):
+        assert sorted(sum(epoch, [])) == list(range(len(train)))
+    assert seen[:half] != seen[half:]
+
+
+def test_every_step_moves_on_along_the_schedule(train, dev):
+    trainer = Trainer(train, dev, SETTINGS)
+    trainer.train_epoch()
+    assert trainer.schedule.last_epoch == trainer.step == len(trainer.loader)
+
+
 def test_long_gradients_are_shortened(train, dev):
     trainer = Trainer(few(train, 4), dev, replace(SETTINGS, clip_norm=1e-3))
     trainer.train_batch(next(iter(trainer.loader)))
