@@ -157,7 +157,7 @@ def find_unusable(
     `fastest` is the highest speed that augmentation plays them at.
     """
     unusable = {}
-    samples = np.rint(seconds * SAMPLE_RATE / fastest).astype(int)
+    samples = np.ceil(seconds * SAMPLE_RATE / fastest - 1e-6).astype(int)  # resampling rounds up
     outputs = frame_count(samples) // REDUCTION
     for index, (utterance, frames) in enumerate(zip(split.utterances, outputs.tolist())):
         needed = max(1, frames_needed(inventory.encode(utterance.syllables)))

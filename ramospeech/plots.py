@@ -24,11 +24,23 @@ def draw_waveform(axes: Axes, waveform: Tensor, rate: int = SAMPLE_RATE) -> None
     axes.set(xlabel="seconds", ylabel="amplitude", xlim=(0, len(waveform) / rate))
 
 
-def draw_spectrogram(axes: Axes, features: Tensor) -> None:
-    """Which frequencies sound when; `features` is `(frames, bins)` of a linear spectrogram."""
+def draw_spectrum(axes: Axes, levels: np.ndarray, label: str | None = None) -> None:
+    """How much of each frequency there is in one frame; `levels` is `(bins,)`."""
+    axes.plot(np.arange(len(levels)) * BIN_HERTZ / 1000, levels, linewidth=1, label=label)
+    axes.set(xlabel="kHz", xlim=(0, len(levels) * BIN_HERTZ / 1000))
+
+
+def draw_spectrogram(
+    axes: Axes, features: Tensor, limits: tuple[float | None, float | None] = (None, None)
+) -> None:
+    """Which frequencies sound when; `features` is `(frames, bins)` of a linear spectrogram.
+
+    `limits` are the values drawn black and brightest; left out, the smallest and the largest.
+    """
     frames, bins = features.shape
     extent = (0, frames * FRAME_SECONDS, 0, bins * BIN_HERTZ / 1000)
-    axes.imshow(features.numpy().T, origin="lower", aspect="auto", extent=extent, cmap="magma")
+    axes.imshow(features.numpy().T, origin="lower", aspect="auto", extent=extent, cmap="magma",
+                vmin=limits[0], vmax=limits[1])
     axes.set(xlabel="seconds", ylabel="kHz")
 
 
@@ -51,7 +63,7 @@ def draw_alignment(axes: Axes, syllables: Sequence[str], seconds: Sequence[float
     top = axes.get_ylim()[1]
     for syllable, second in zip(syllables, seconds):
         axes.axvline(second, color="white", linewidth=1, linestyle="--")
-        axes.text(second, top, f" {syllable}", color="white", va="top", fontsize=11)
+        axes.text(second, top, syllable, va="top", fontsize=10, backgroundcolor="white")
 
 
 def draw_posteriors(

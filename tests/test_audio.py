@@ -1,0 +1,370 @@
+"""Recordings of every kind, whole and broken, written here and read back."""
+
+import os
+import stat
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ramospeech.audio import (
+    FINEST_RATIO, RATES, SAMPLE_RATE, AudioError, _simple_ratio, audio_seconds, check_waveform,
+    load_audio, resample,
+)
+
+FORMATS = ["wav", "flac", "ogg", "mp3"]
+RATES_OF_RECORDINGS = [8000, 11_025, 16_000, 22_050, 44_100, 48_000]
+
+
+def tone(hertz: float, rate: int, seconds: float = 0.5, amplitude: float = 0.5) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+
+
+def voice(samples: int = 4000) -> np.ndarray:
+    """A sound that compresses as badly as speech does."""
+    noise = np.random.default_rng(0).standard_normal(samples)
+    return 0.05 * noise + 0.3 * np.sin(2 * np.pi * 300 * np.arange(samples) / SAMPLE_RATE)
+
+
+def loudest_hertz(waveform: torch.Tensor) -> float:
+    spectrum = np.abs(np.fft.rfft(waveform.double().numpy() * np.hanning(len(waveform))))
+    return spectrum.argmax() * SAMPLE_RATE / len(waveform)
+
+
+def refusal(path: Path) -> str:
+    """Why `load_audio` refuses a file; it must name the file."""
+    with pytest.raises(AudioError) as caught:
+        load_audio(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+# Whole files
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+@pytest.mark.parametrize("rate", RATES_OF_RECORDINGS)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_format_rate_and_number_of_channels(tmp_path, extension, rate, channels):
+    path = tmp_path / f"tone.{extension}"
+    soundfile.write(path, np.stack([tone(1000, rate)] * channels, axis=1), rate)
+    waveform = load_audio(path)
+    assert waveform.shape == (8000,) and waveform.dtype == torch.float32
+    assert abs(loudest_hertz(waveform) - 1000) <= 2
+    assert 0.45 < waveform[1000:-1000].abs().max() < 0.6  # MP3 is not exact
+    assert audio_seconds(path) == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("subtype, error", [
+    ("PCM_U8", 1 / 128), ("PCM_16", 1e-4), ("PCM_24", 1e-6), ("PCM_32", 1e-6), ("FLOAT", 1e-6),
+    ("DOUBLE", 1e-6), ("ULAW", 0.03), ("ALAW", 0.03), ("IMA_ADPCM", 0.3), ("GSM610", 1),
+])
+def test_every_kind_of_sample(tmp_path, subtype, error):
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, voice(), SAMPLE_RATE, subtype=subtype)
+    waveform = load_audio(path)[:4000].numpy()
+    assert np.abs(waveform - voice()).max() <= error
+
+
+def test_wav_with_more_than_two_channels_and_extensible_header(tmp_path):
+    path = tmp_path / "six.wav"
+    channels = np.random.default_rng(0).uniform(-0.5, 0.5, (2000, 6))
+    soundfile.write(path, channels, SAMPLE_RATE, format="WAVEX", subtype="FLOAT")
+    assert np.allclose(load_audio(path), channels.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["你好.wav", "with space.flac", "no_extension", "wrong.mp3"])
+def test_names_do_not_matter(tmp_path, name):
+    path = tmp_path / name
+    soundfile.write(path, voice(), SAMPLE_RATE, format="WAV")
+    assert load_audio(path).shape == load_audio(str(path)).shape == (4000,)
+
+
+def test_samples_beyond_full_scale_stay(tmp_path):
+    soundfile.write(tmp_path / "loud.wav", 3 * voice(), SAMPLE_RATE, subtype="FLOAT")
+    assert np.allclose(load_audio(tmp_path / "loud.wav"), 3 * voice(), atol=1e-6)
+
+
+# Rates
+
+
+@settings(max_examples=40)
+@given(rate=st.integers(4000, 200_000))
+@example(rate=44_101).via("no common factor with 16,000: 20 GB if taken literally")
+@example(rate=15_999)
+@example(rate=192_001)
+def test_any_rate_keeps_length_and_frequency(rate):
+    waveform = resample(torch.from_numpy(tone(1000, rate)).float(), rate)
+    assert len(waveform) == pytest.approx(8000, rel=1e-3)
+    assert abs(loudest_hertz(waveform) - 1000) <= 3
+
+
+@given(rate=st.sampled_from(RATES) | st.integers(15_000, 17_000))
+def test_ratios_are_small_and_near(rate):
+    old, new = _simple_ratio(rate, SAMPLE_RATE)
+    assert 1 <= old <= FINEST_RATIO and 1 <= new <= FINEST_RATIO
+    assert old / new == pytest.approx(rate / SAMPLE_RATE, rel=1e-3)
+
+
+@pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 32_000, 44_100, 48_000, 96_000, 192_000])
+def test_ratios_of_usual_rates_are_exact(rate):
+    old, new = _simple_ratio(rate, SAMPLE_RATE)
+    assert old * SAMPLE_RATE == new * rate
+
+
+def test_resampling_equals_the_sine_itself():
+    truth = tone(700, SAMPLE_RATE)
+    for rate in (8000, 44_100, 48_000):
+        waveform = resample(torch.from_numpy(tone(700, rate)).float(), rate).numpy()
+        assert np.abs(waveform - truth)[200:-200].max() < 5e-3
+
+
+def test_what_lies_above_8_khz_is_removed_and_not_folded_down():
+    waveform = resample(torch.from_numpy(tone(12_000, 48_000)).float(), 48_000)
+    assert waveform[200:-200].abs().max() < 0.01
+
+
+def test_16_khz_is_left_alone():
+    waveform = torch.randn(100)
+    assert resample(waveform, SAMPLE_RATE) is waveform
+
+
+@pytest.mark.parametrize("rate", [1, 999, 1_000_001, 2_000_000_000])
+def test_rates_of_no_recording(tmp_path, rate):
+    path = tmp_path / "odd.wav"
+    soundfile.write(path, voice(), SAMPLE_RATE)
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate)
+    path.write_bytes(content)
+    assert str(rate) in refusal(path) or "decoded" in refusal(path)
+
+
+# Channels and offsets
+
+
+def test_channels_are_averaged(tmp_path):
+    path = tmp_path / "two.wav"
+    soundfile.write(path, np.stack([voice(), np.zeros(4000)], axis=1), SAMPLE_RATE, subtype="FLOAT")
+    assert np.allclose(load_audio(path), voice() / 2, atol=1e-6)
+
+
+def test_channels_that_cancel_are_silent(tmp_path):
+    path = tmp_path / "opposite.wav"
+    soundfile.write(path, np.stack([voice(), -voice()], axis=1), SAMPLE_RATE, subtype="FLOAT")
+    assert refusal(path) == "silent"
+
+
+@pytest.mark.parametrize("rate", RATES_OF_RECORDINGS)
+@pytest.mark.parametrize("offset", [0.0, 0.5])
+def test_one_and_the_same_number_is_silence(tmp_path, rate, offset):
+    path = tmp_path / "constant.wav"
+    soundfile.write(path, np.full(rate, offset), rate)
+    assert refusal(path) == "silent"
+
+
+def test_a_voice_on_an_offset_is_heard(tmp_path):
+    soundfile.write(tmp_path / "offset.wav", 0.3 + voice(), SAMPLE_RATE, subtype="FLOAT")
+    assert np.allclose(load_audio(tmp_path / "offset.wav"), 0.3 + voice(), atol=1e-6)
+
+
+def test_a_very_quiet_voice_is_heard(tmp_path):
+    soundfile.write(tmp_path / "quiet.wav", 0.001 * voice(), SAMPLE_RATE, subtype="PCM_24")
+    assert load_audio(tmp_path / "quiet.wav").abs().max() > 1e-4
+
+
+# Empty, silent, not finite
+
+
+@pytest.mark.parametrize("extension", ["wav", "aiff"])
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_no_samples(tmp_path, extension, rate):
+    path = tmp_path / f"empty.{extension}"
+    soundfile.write(path, np.zeros(0), rate)
+    assert refusal(path) == "empty: no samples"
+
+
+@pytest.mark.parametrize("extension", FORMATS + ["raw"])
+def test_no_bytes(tmp_path, extension):
+    path = tmp_path / f"empty.{extension}"
+    path.touch()
+    assert refusal(path) == "empty: no bytes"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_not_finite(tmp_path, bad, rate):
+    samples = voice()
+    samples[1234] = bad
+    path = tmp_path / "bad.wav"
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    assert refusal(path) == "holds samples that are not finite numbers"
+
+
+def test_check_waveform_returns_what_is_good():
+    waveform = torch.tensor([0.0, 0.1])
+    assert check_waveform(waveform) is waveform
+    for bad in (torch.zeros(0), torch.zeros(9), torch.full((9,), torch.nan)):
+        with pytest.raises(ValueError):
+            check_waveform(bad)
+
+
+# Cut off
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_cut_anywhere_is_noticed(tmp_path, extension):
+    path = tmp_path / f"whole.{extension}"
+    soundfile.write(path, voice(), SAMPLE_RATE)
+    whole = path.read_bytes()
+    assert load_audio(path).shape == (4000,)
+    for end in {1, 3, 4, 11, 12, 43, 44, 45, 60, *range(1, len(whole), 61), len(whole) - 1}:
+        cut = tmp_path / f"cut.{extension}"
+        cut.write_bytes(whole[:end])
+        refusal(cut)
+
+
+def test_a_cut_in_any_page_of_an_ogg_file_is_noticed(tmp_path):
+    path = tmp_path / "whole.ogg"
+    soundfile.write(path, voice(60_000), SAMPLE_RATE)
+    whole = path.read_bytes()
+    assert whole.count(b"OggS") > 5 and load_audio(path).shape == (60_000,)
+    pages = [place for place in range(len(whole)) if whole.startswith(b"OggS", place)]
+    for end in [place + more for place in pages for more in (0, 5, 27, 40) if place + more > 0]:
+        path.write_bytes(whole[:end])
+        refusal(path)
+    path.write_bytes(whole[:-1])
+    assert refusal(path) == "truncated: its last page is missing"
+
+
+def test_a_cut_wav_says_how_much_is_left(tmp_path):
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, voice(), SAMPLE_RATE)
+    path.write_bytes(path.read_bytes()[:44 + 3000])
+    assert refusal(path) == "truncated: 3000 of 8000 bytes of samples"
+    with pytest.raises(AudioError, match="truncated"):
+        audio_seconds(path)
+
+
+# RIFF headers as programs in the wild write them
+
+
+def riff(*chunks: tuple[bytes, bytes, int], size: int | None = None) -> bytes:
+    """A WAV file of chunks, each with a name, a content and the size that it states."""
+    body = b"".join(struct.pack("<4sI", name, stated) + content for name, content, stated in chunks)
+    return struct.pack("<4sI4s", b"RIFF", len(body) + 4 if size is None else size, b"WAVE") + body
+
+
+FORMAT = struct.pack("<HHIIHH", 1, 1, SAMPLE_RATE, 2 * SAMPLE_RATE, 2, 16)
+SAMPLES = (voice() * 32767).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize("size", [
+    0, len(SAMPLES) + 36, len(SAMPLES) + 44, 0x7FFFF024, 0xFFFFFFFF, 1000,
+])
+@pytest.mark.parametrize("data_size", [len(SAMPLES), 0x7FFFF000, 0xFFFFFFFF])
+def test_a_header_whose_lengths_are_wrong(tmp_path, size, data_size):
+    path = tmp_path / "odd.wav"
+    path.write_bytes(riff((b"fmt ", FORMAT, 16), (b"data", SAMPLES, data_size), size=size))
+    assert len(load_audio(path)) == 4000
+
+
+@pytest.mark.parametrize("before, after", [
+    ([(b"LIST", b"x" * 10, 10)], []),
+    ([(b"LIST", b"x" * 12, 11)], []),  # an odd length is filled up by a byte
+    ([(b"JUNK", b"\0" * 28, 28), (b"bext", b"\0" * 602, 602)], []),
+    ([], [(b"LIST", b"x" * 10, 10)]),
+    ([], [(b"LIST", b"x" * 10, 1000)]),  # cut off behind the samples: they are whole
+])
+def test_other_chunks(tmp_path, before, after):
+    path = tmp_path / "chunks.wav"
+    chunks = [(b"fmt ", FORMAT, 16), *before, (b"data", SAMPLES, len(SAMPLES)), *after]
+    path.write_bytes(riff(*chunks))
+    assert len(load_audio(path)) == 4000
+
+
+def test_a_cut_behind_another_chunk_is_noticed(tmp_path):
+    path = tmp_path / "cut.wav"
+    chunks = [(b"fmt ", FORMAT, 16), (b"LIST", b"x" * 12, 11), (b"data", SAMPLES, len(SAMPLES))]
+    path.write_bytes(riff(*chunks)[:-100])
+    assert refusal(path) == "truncated: 7900 of 8000 bytes of samples"
+
+
+def test_big_endian_and_64_bit_wav(tmp_path):
+    for name, form, endian in (("big", "WAV", "BIG"), ("rf64", "RF64", "FILE"), ("w64", "W64", "FILE")):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, voice(), SAMPLE_RATE, format=form, endian=endian)
+        assert len(load_audio(path)) == 4000
+
+
+# Not a recording at all
+
+
+def test_missing_file(tmp_path):
+    assert refusal(tmp_path / "missing.wav") == "no such file"
+    with pytest.raises(AudioError, match="missing.wav: no such file"):
+        audio_seconds(tmp_path / "missing.wav")
+
+
+def test_folder(tmp_path):
+    (tmp_path / "folder.wav").mkdir()
+    assert refusal(tmp_path / "folder.wav") == "a folder, not a file"
+
+
+@pytest.mark.parametrize("name", ["letter.wav", "letter.mp3", "letter.txt", "letter.raw"])
+def test_text(tmp_path, name):
+    (tmp_path / name).write_text("This is not a sound, however long one listens. " * 20)
+    assert refusal(tmp_path / name)
+    with pytest.raises(AudioError):
+        audio_seconds(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert refusal(tmp_path / "pipe.wav") == "no such file"
+
+
+def test_unreadable_file(tmp_path):
+    path = tmp_path / "secret.wav"
+    soundfile.write(path, voice(), SAMPLE_RATE)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert refusal(path) == "Permission denied"
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+
+def test_a_name_too_long(tmp_path):
+    assert refusal(tmp_path / ("a" * 300))
+
+
+# Damage
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    extension=st.sampled_from(FORMATS),
+    damage=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=6),
+)
+def test_damage_gives_a_waveform_or_a_named_error(tmp_path, extension, damage):
+    path = tmp_path / f"whole.{extension}"
+    if not path.exists():
+        soundfile.write(path, voice(), SAMPLE_RATE)
+    content = bytearray(path.read_bytes())
+    for place, byte in damage:
+        content[place % len(content)] = byte
+    damaged = tmp_path / f"damaged.{extension}"
+    damaged.write_bytes(content)
+    try:
+        waveform = load_audio(damaged)
+    except AudioError as error:
+        assert str(error).startswith(f"{damaged}: ")
+    else:
+        assert waveform.ndim == 1 and len(waveform) and torch.isfinite(waveform).all()
