@@ -176,9 +176,10 @@ def _default_precision(device: str | None) -> str:
 
 
 def _refuse_to_overwrite(folder: Path, load_model: bool | str | None) -> None:
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists() and load_model is not True:
-        raise CheckpointError(f"{checkpoint} is a run already: go on from it with --load_model, "
+    """A run that was killed before its first checkpoint has left its best model already."""
+    traces = [folder / "checkpoint.pt", folder / "best.safetensors"]
+    if load_model is not True and any(trace.exists() for trace in traces):
+        raise CheckpointError(f"{folder} holds a run already: go on from it with --load_model, "
                               "or choose another --model_name")
 
 

@@ -16,6 +16,7 @@ from ramospeech.model import REDUCTION, AcousticModel
 from ramospeech.pinyin import Inventory
 
 OUTPUT_SECONDS = REDUCTION * HOP_SAMPLES / SAMPLE_RATE  # the time from one output frame to the next
+LARGEST_BATCH = 300 * SAMPLE_RATE  # samples, padding included; more would fill the memory
 
 
 @dataclass
@@ -56,6 +57,8 @@ class Recogniser:
     @torch.inference_mode()
     def recognise(self, waveforms: list[torch.Tensor]) -> list[tuple[list[str], list[float]]]:
         """Syllables, and the second at which each was recognised, of waveforms at 16 kHz."""
+        if len(waveforms) > 1 and len(waveforms) * max(map(len, waveforms)) > LARGEST_BATCH:
+            return [self.recognise([waveform])[0] for waveform in waveforms]
         samples = torch.tensor([len(waveform) for waveform in waveforms])
         padded = pad_sequence(waveforms, batch_first=True)  # (batch, samples)
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))

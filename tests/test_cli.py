@@ -111,7 +111,7 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
     before = (folder / "checkpoint.pt").read_bytes()
     status, _, err = ramospeech("train", *FLAGS_OF_2019)
     assert status == 1 and len(err) == 1
-    assert "checkpoint.pt is a run already" in err[0] and "--load_model" in err[0]
+    assert f"{folder} holds a run already" in err[0] and "--load_model" in err[0]
     assert (folder / "checkpoint.pt").read_bytes() == before
 
     # --load_model goes on from it.
@@ -130,6 +130,15 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
     )
     assert status == 0 and "going on after epoch 2" in out
     assert (Path("models") / "second" / "best.safetensors").exists()
+
+
+def test_a_run_without_a_checkpoint_yet_is_not_overwritten(ramospeech):
+    """With --save_step 20 the best model is there long before the first checkpoint."""
+    best = Path("runs") / "dfcnn" / "best.safetensors"
+    best.parent.mkdir(parents=True)
+    best.touch()
+    status, out, err = ramospeech("train", "--epochs", 1)
+    assert (status, out, len(err)) == (1, [], 1) and "holds a run already" in err[0]
 
 
 def test_flags_with_hyphens_are_the_same(ramospeech):

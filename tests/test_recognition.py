@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import torch
 
+from ramospeech import recognition
 from ramospeech.audio import load_audio
 from ramospeech.checkpoints import CheckpointError, save_model
 from ramospeech.features import extract_features
@@ -73,6 +74,17 @@ def test_a_batch_equals_one_by_one(recogniser, recordings):
     assert together == list(recogniser.transcribe(recordings, batch_size=1))
     assert together == [next(recogniser.transcribe([path])) for path in recordings]
     assert len({tuple(transcript.pinyin) for transcript in together}) > 1  # else it proves little
+
+
+def test_a_long_recording_does_not_make_all_the_others_long(recogniser, recordings, monkeypatch):
+    """Padded to the longest, a batch of short recordings and a lecture would fill the memory."""
+    together = list(recogniser.transcribe(recordings))
+    sizes = []
+    monkeypatch.setattr(recognition, "LARGEST_BATCH", 3 * recognition.SAMPLE_RATE)
+    monkeypatch.setattr(recognition, "pad_sequence", lambda waveforms, batch_first: (
+        sizes.append(len(waveforms)) or torch.stack(waveforms)))
+    assert list(recogniser.transcribe(recordings)) == together
+    assert sizes == [1] * len(recordings)
 
 
 def test_a_recording_is_read_in_its_turn(recogniser, recordings):
