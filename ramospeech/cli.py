@@ -110,7 +110,8 @@ def _add_train_command(commands) -> None:
     add("--batch_size", "--batch-size", type=_positive, default=default.batch_size,
         help="utterances a step")
     add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
-        help="go on from the run's checkpoint, or from the one given")
+        help="go on from the run's checkpoint, or from the one given, at the learning rate it "
+             "was trained with")
     add("--preset", choices=list(PRESETS), default=default.preset, help="the size of the model")
     add("--learning_rate", "--learning-rate", type=float, default=default.learning_rate,
         help="the learning rate at its highest")

@@ -4,7 +4,8 @@ Of 1,213 toned syllables most are rare, but they are made of 65 parts: 22 initia
 to have none), 38 finals, 5 tones. Were the output layer's weight W = R + A E, with a row of R for
 each syllable, a row of E for each part, and A telling which syllable has which parts, then a step
 of gradient descent on R and E would move W along (I + A A^T) dL/dW. So the plain layer can learn
-like that one, with no parameter more: multiply its gradient by I + A A^T.
+like that one, with no parameter more: multiply its gradient by I + A A^T. (AdamW rescales what it
+is given, so its steps are not quite those of gradient descent; the direction is what is shared.)
 """
 
 import torch

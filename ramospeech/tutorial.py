@@ -20,6 +20,8 @@ from tqdm import tqdm
 
 BUILD = Path("build")
 CELL_TIMEOUT = 900  # seconds
+# The pages need none of the scripts that nbconvert would have a browser fetch.
+NOTHING_FROM_THE_NETWORK = {"require_js_url": "", "mathjax_url": "", "mermaid_js_url": ""}
 
 
 class Result(NamedTuple):
@@ -55,7 +57,7 @@ def run_notebook(path: Path) -> Result:
     except (CellTimeoutError, DeadKernelError) as trouble:
         error = f"failed: {trouble}".splitlines()[0]
     nbformat.write(notebook, BUILD / path.name)
-    page, _ = HTMLExporter().from_notebook_node(notebook)
+    page, _ = HTMLExporter(**NOTHING_FROM_THE_NETWORK).from_notebook_node(notebook)
     (BUILD / path.with_suffix(".html").name).write_text(page, encoding="utf-8")
     seconds = time.monotonic() - started
     return Result(path.stem, seconds, error or find_headline(notebook), error is not None)
