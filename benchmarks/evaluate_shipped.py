@@ -9,10 +9,11 @@ Dev has chosen the model; test and the second speaker's syllables are for readin
 
 import json
 
-from ramospeech.checkpoints import SHIPPED_MODEL, load_model
+from ramospeech.checkpoints import load_model
 from ramospeech.corpora import open_split
 from ramospeech.evaluation import evaluate
 from ramospeech.manifest import write_atomically
+from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.report import evaluation_facts
 
 RESULTS = SHIPPED_MODEL.with_name("audio-cmn-results.json")

@@ -3,7 +3,7 @@
 A recording passes these files in this order:
 
     corpora -> manifest -> audio -> features -> augment -> batches     (data)
-    model -> losses -> training -> checkpoints                         (learning)
+    settings -> model -> losses -> sharing -> training -> checkpoints  (learning)
     recognition -> decoders -> metrics                                 (listening)
 
 `pinyin` knows syllables, tones and the 1,215 output classes; `pitch`, `plots` and `lesson` serve

@@ -11,13 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ramospeech.model import AcousticModel
-from ramospeech.paths import MODELS
+from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.pinyin import Inventory
 
-SHIPPED_MODEL = MODELS / "audio-cmn.safetensors"
 
-
-class CheckpointError(RuntimeError):
+class CheckpointError(ValueError):
     """A file that holds no model of ours; the message names it and says what is wrong."""
 
 

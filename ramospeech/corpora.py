@@ -18,7 +18,7 @@ from ramospeech.paths import data_dir
 MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn"}
 
 
-class CorpusError(RuntimeError):
+class CorpusError(ValueError):
     """A corpus that is unknown, not prepared or not whole; the message says what to do."""
 
 

@@ -16,12 +16,9 @@ from torch.nn import BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, ReLU
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ramospeech.features import BINS
+from ramospeech.settings import PRESETS
 
 REDUCTION = 8  # three poolings halve the frames three times
-PRESETS = {
-    "full": {},
-    "lesson": {"channels": (8, 16, 32, 32), "rnn_layers": 2, "dropout": 0.2, "conv_dropout": 0.0},
-}
 
 
 class AcousticModel(nn.Module):

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parent
 SHIPPED = PACKAGE if (PACKAGE / "data_config").is_dir() else PACKAGE.parent
 DATA_CONFIG = SHIPPED / "data_config"
 MODELS = SHIPPED / "models"
+SHIPPED_MODEL = MODELS / "audio-cmn.safetensors"
 
 
 def data_dir() -> Path:

@@ -9,10 +9,11 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
-from ramospeech.checkpoints import SHIPPED_MODEL, load_model
+from ramospeech.checkpoints import load_model
 from ramospeech.decoders import greedy_decode
 from ramospeech.features import HOP_SAMPLES, extract_features, frame_count
 from ramospeech.model import REDUCTION, AcousticModel
+from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.pinyin import Inventory
 
 OUTPUT_SECONDS = REDUCTION * HOP_SAMPLES / SAMPLE_RATE  # the time from one output frame to the next

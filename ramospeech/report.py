@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 
-from ramospeech.checkpoints import SHIPPED_MODEL
 from ramospeech.corpora import Split
 from ramospeech.metrics import ErrorCounts, Evaluation
-from ramospeech.paths import PACKAGE
+from ramospeech.paths import PACKAGE, SHIPPED_MODEL
 
 
 def evaluation_facts(result: Evaluation, split: Split, model: Path) -> dict:

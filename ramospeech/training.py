@@ -1,7 +1,7 @@
 """Training: from two splits of a corpus to a model that recognises what it never heard."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -20,24 +20,8 @@ from ramospeech.losses import ctc_loss
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
+from ramospeech.settings import Settings
 from ramospeech.sharing import share_between_syllables
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that decides how a training run goes; a checkpoint keeps it."""
-
-    preset: str = "lesson"
-    epochs: int = 10
-    batch_size: int = 8
-    learning_rate: float = 2e-3  # at its highest
-    warmup: float = 0.15  # the part of all steps in which the learning rate rises
-    weight_decay: float = 1e-2
-    clip_norm: float = 5.0  # a longer gradient is shortened to this
-    augment: bool = True
-    sharing: float = 1.0  # how much a syllable learns from those that share a part with it
-    seed: int = 2019
-    precision: str = "float32"  # or bfloat16
 
 
 class Trainer:

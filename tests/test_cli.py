@@ -310,3 +310,10 @@ def test_output_is_utf_8_wherever_python_allows(model_file, recordings, tmp_path
     done = run_command("transcribe", "--json", "--model", model_file, path, LC_ALL="C", LANG="C")
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["file"] == str(path)
+
+
+def test_help_waits_for_nothing_heavy():
+    """torch takes seconds to import: only a command that needs it may do so."""
+    script = "import sys, ramospeech.cli as cli; cli.build_parser(); print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert said.stdout == "False\n", said.stderr

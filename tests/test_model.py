@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramospeech.model import PRESETS, REDUCTION, AcousticModel
+from ramospeech.model import REDUCTION, AcousticModel
+from ramospeech.settings import PRESETS
 
 PRINT_OF_2019 = Path(__file__).parent / "data" / "acoustic_model.txt"
 CLASSES = 17

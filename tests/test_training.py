@@ -15,7 +15,8 @@ from ramospeech.corpora import Split
 from ramospeech.evaluation import evaluate, recognise_split
 from ramospeech.manifest import Utterance
 from ramospeech.metrics import ErrorCounts, Evaluation
-from ramospeech.training import Run, Settings, Trainer
+from ramospeech.settings import Settings
+from ramospeech.training import Run, Trainer
 
 SETTINGS = Settings(preset="lesson", epochs=2, batch_size=4, seed=1)
 

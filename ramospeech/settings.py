@@ -1,0 +1,26 @@
+"""What one can choose: the size of the model, and how a training run goes."""
+
+from dataclasses import dataclass
+
+# Arguments of AcousticModel: the model of 2019, and a small one of the same design.
+PRESETS = {
+    "full": {},
+    "lesson": {"channels": (8, 16, 32, 32), "rnn_layers": 2, "dropout": 0.2, "conv_dropout": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides how a training run goes; a checkpoint keeps it."""
+
+    preset: str = "lesson"
+    epochs: int = 10
+    batch_size: int = 8
+    learning_rate: float = 2e-3  # at its highest
+    warmup: float = 0.15  # the part of all steps in which the learning rate rises
+    weight_decay: float = 1e-2
+    clip_norm: float = 5.0  # a longer gradient is shortened to this
+    augment: bool = True
+    sharing: float = 1.0  # how much a syllable learns from those that share a part with it
+    seed: int = 2019
+    precision: str = "float32"  # or bfloat16
