@@ -67,6 +67,7 @@ def _execute(notebook, path: Path) -> None:
     with tqdm(total=len(notebook.cells), desc=path.stem, unit="cell") as bar:
         client = NotebookClient(
             notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}},
+            extra_arguments=["--log-level=40"],  # errors, not that local sockets are not encrypted
             on_cell_complete=lambda cell, cell_index: bar.update(cell_index + 1 - bar.n),
         )
         client.execute(env=os.environ | {"TQDM_DISABLE": "1"})  # bars do not belong on a page

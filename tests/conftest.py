@@ -2,9 +2,11 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 os.environ["TQDM_DISABLE"] = "1"  # read by tqdm once; bars only clutter what a test shows
@@ -39,6 +41,15 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
              "label_source": "written for the tests", "splits": counts, "skipped": {}}
     (data / "mini" / "corpus.json").write_text(json.dumps(facts))
     return data
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in one order: a worker process has one thread, and this process may have more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def epochs(split: Split, workers: int, count: int = 2) -> list[batches.Batch]:
     return found
 
 
-def test_workers_change_nothing(train):
+def test_workers_change_nothing(train, one_thread):
     alone, helped = epochs(train, workers=0), epochs(train, workers=2)
     assert len(alone) == len(helped) == 2 * 3
     for one, other in zip(alone, helped):

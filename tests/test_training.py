@@ -161,7 +161,7 @@ def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
 # The same again
 
 
-def test_the_same_seed_gives_the_same_weights(train, dev):
+def test_the_same_seed_gives_the_same_weights(train, dev, one_thread):
     def trained(seed: int, workers: int = 0) -> dict[str, torch.Tensor]:
         trainer = Trainer(train, dev, replace(SETTINGS, seed=seed), workers=workers)
         trainer.train_epoch()
