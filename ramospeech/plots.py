@@ -74,7 +74,7 @@ def draw_posteriors(
     Only classes that are the most probable at some frame are drawn and named.
     """
     probabilities = log_probs.exp().numpy()
-    seconds = np.arange(len(probabilities)) * frame_seconds
+    seconds = (np.arange(len(probabilities)) + 0.5) * frame_seconds  # middles of output frames
     axes.plot(seconds, probabilities[:, 0], color="grey", linewidth=1, label="blank")
     for token in dict.fromkeys(probabilities.argmax(axis=1).tolist()):
         if token != 0:

@@ -57,7 +57,10 @@ class Recogniser:
 
     @torch.inference_mode()
     def recognise(self, waveforms: list[torch.Tensor]) -> list[tuple[list[str], list[float]]]:
-        """Syllables, and the second at which each was recognised, of waveforms at 16 kHz."""
+        """Syllables, and the second (the middle of its output frame) at which each was recognised.
+
+        `waveforms` are `(samples,)` each, at 16 kHz.
+        """
         if len(waveforms) > 1 and len(waveforms) * max(map(len, waveforms)) > LARGEST_BATCH:
             return [self.recognise([waveform])[0] for waveform in waveforms]
         samples = torch.tensor([len(waveform) for waveform in waveforms])
@@ -67,7 +70,7 @@ class Recogniser:
         hypotheses = greedy_decode(log_probs, self.model.output_lengths(lengths))
         return [
             (self.inventory.decode(hypothesis.tokens),
-             [round(step * OUTPUT_SECONDS, 2) for step in hypothesis.timesteps])
+             [round((step + 0.5) * OUTPUT_SECONDS, 2) for step in hypothesis.timesteps])
             for hypothesis in hypotheses
         ]
 
