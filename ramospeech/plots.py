@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from ramospeech.audio import SAMPLE_RATE
-from ramospeech.features import HOP_SAMPLES
+from ramospeech.features import FRAME_SAMPLES, HOP_SAMPLES
 from ramospeech.pitch import FRAME_SAMPLES as PITCH_FRAME_SAMPLES
 from ramospeech.pinyin import Inventory
 
@@ -38,16 +38,18 @@ def draw_spectrogram(
     `limits` are the values drawn black and brightest; left out, the smallest and the largest.
     """
     frames, bins = features.shape
-    extent = (0, frames * FRAME_SECONDS, 0, bins * BIN_HERTZ / 1000)
+    margin = (FRAME_SAMPLES - HOP_SAMPLES) / SAMPLE_RATE / 2  # each frame is drawn at its middle
+    end = frames * FRAME_SECONDS + margin
+    extent = (margin, end, 0, bins * BIN_HERTZ / 1000)
     axes.imshow(features.numpy().T, origin="lower", aspect="auto", extent=extent, cmap="magma",
                 vmin=limits[0], vmax=limits[1])
-    axes.set(xlabel="seconds", ylabel="kHz")
+    axes.set(xlabel="seconds", ylabel="kHz", xlim=(0, end + margin))
 
 
 def draw_pitch(axes: Axes, pitch: Tensor) -> None:
     """The melody of a voice; `pitch` is `(frames,)` in hertz, NaN where there is no voice."""
     seconds = np.arange(len(pitch)) * FRAME_SECONDS + PITCH_FRAME_SAMPLES / SAMPLE_RATE / 2
-    axes.plot(seconds, pitch.numpy(), linewidth=3)
+    axes.plot(seconds, pitch.numpy(), linewidth=3, marker="o", markersize=3)  # lone frames too
     axes.set(xlabel="seconds", ylabel="pitch in Hz", xlim=(0, len(pitch) * FRAME_SECONDS + 0.04))
 
 

@@ -60,7 +60,7 @@ def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: i
     if result.confusions and confusions:
         lines += ["", "most often confused:"]
         for (said, heard), count in result.confusions.most_common(confusions):
-            lines.append(f"  {said:>7} heard as {heard:7} {count:4} times")
+            lines.append(f"  {said:>7} heard as {heard:7} {count:4} ×")
     return "\n".join(lines)
 
 

@@ -25,7 +25,7 @@ from ramospeech.sharing import share_between_syllables
 
 
 class Trainer:
-    """A model with its optimizer and its data: `fit` trains it, `save` and `load` keep its place.
+    """A model with its optimizer and its data, which it trains on epoch by epoch.
 
     `unusable` tells which utterances of the training split were left out, and why.
     """

@@ -23,6 +23,8 @@ CELL_TIMEOUT = 900  # seconds
 # The pages need none of the scripts that nbconvert would have a browser fetch.
 NOTHING_FROM_THE_NETWORK = {"require_js_url": "", "mathjax_url": "", "mermaid_js_url": ""}
 
+STYLE = "<style>.highlight pre { font-family: monospace; }</style>"  # of source that a cell shows
+
 
 class Result(NamedTuple):
     name: str
@@ -58,6 +60,7 @@ def run_notebook(path: Path) -> Result:
         error = f"failed: {trouble}".splitlines()[0]
     nbformat.write(notebook, BUILD / path.name)
     page, _ = HTMLExporter(**NOTHING_FROM_THE_NETWORK).from_notebook_node(notebook)
+    page = page.replace("</head>", STYLE + "</head>", 1)
     (BUILD / path.with_suffix(".html").name).write_text(page, encoding="utf-8")
     seconds = time.monotonic() - started
     return Result(path.stem, seconds, error or find_headline(notebook), error is not None)

@@ -49,7 +49,7 @@ def test_the_text_says_the_same(dev):
     assert lines[3].split()[:2] == ["tones", "25.0%"]
     third_tone = next(line.split() for line in lines if line.startswith("     3"))
     assert third_tone == ["3", "0", "0", "2", "1", "0"]  # said 3: heard twice as 3, once as 4
-    assert lines[-1].split() == ["hao3", "heard", "as", "hao4", "1", "times"]
+    assert lines[-1].split() == ["hao3", "heard", "as", "hao4", "1", "×"]
     without = report.evaluation_text(an_evaluation(), dev, MODEL, confusions=0)
     assert "heard as" not in without
 

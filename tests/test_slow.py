@@ -111,7 +111,7 @@ def test_a_clean_clone_runs_the_tutorial(tmp_path):
 
     environment = environment_with(tmp_path / "home")
     where = subprocess.run([python, "-c", "import ramospeech; print(ramospeech.__file__)"],
-                           env=environment, capture_output=True, text=True).stdout
+                           cwd=clone, env=environment, capture_output=True, text=True).stdout
     assert Path(where.strip()).is_relative_to(clone)
     done = subprocess.run(["make", "tutorial"], cwd=clone, env=environment, capture_output=True,
                           text=True)
