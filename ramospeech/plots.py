@@ -49,7 +49,8 @@ def draw_spectrogram(
 def draw_pitch(axes: Axes, pitch: Tensor) -> None:
     """The melody of a voice; `pitch` is `(frames,)` in hertz, NaN where there is no voice."""
     seconds = np.arange(len(pitch)) * FRAME_SECONDS + PITCH_FRAME_SAMPLES / SAMPLE_RATE / 2
-    axes.plot(seconds, pitch.numpy(), linewidth=3, marker="o", markersize=3)  # lone frames too
+    axes.plot(seconds, pitch.numpy(), linewidth=3, marker="o", markersize=3,
+              markeredgewidth=0)  # the dots show frames that stand alone
     axes.set(xlabel="seconds", ylabel="pitch in Hz", xlim=(0, len(pitch) * FRAME_SECONDS + 0.04))
 
 
