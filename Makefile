@@ -25,7 +25,8 @@ help:
 setup: $(VENV)/ready
 
 # Stale: pyproject.toml is newer, or the interpreter behind the environment has gone.
-ifneq ($(shell $(BIN)/python -c "print('alive')" 2>/dev/null),alive)
+ALIVE := $(shell $(BIN)/python -c "print('alive')" 2>/dev/null)
+ifneq ($(ALIVE),alive)
 .PHONY: $(VENV)/ready
 endif
 $(VENV)/ready: pyproject.toml
@@ -33,7 +34,7 @@ $(VENV)/ready: pyproject.toml
 	 "or make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) ramospeech/check_env.py --can-set-up
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[notebooks,test]'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[notebooks,test]'
 	@touch $@
 
 tutorial: setup
@@ -50,7 +51,9 @@ lab: setup
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(firstword $(NOTEBOOKS))
 
 check-env:
-	@$(or $(wildcard $(BIN)/python),$(PYTHON),python3) ramospeech/check_env.py
+	@python="$(if $(ALIVE),$(BIN)/python,$(or $(PYTHON),$(shell command -v python3)))"; \
+	 [ -n "$$python" ] || { echo "Python 3.11 was not found: apt install python3.11 python3.11-venv"; exit 1; }; \
+	 "$$python" ramospeech/check_env.py
 
 clean:
 	rm -rf build $(VENV)

@@ -12,7 +12,7 @@ import json
 from ramospeech.checkpoints import load_model
 from ramospeech.corpora import open_split
 from ramospeech.evaluation import evaluate
-from ramospeech.manifest import write_atomically
+from ramospeech.files import write_text
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.report import evaluation_facts
 
@@ -26,7 +26,7 @@ def main() -> None:
     for name in SPLITS:
         split = open_split("audio-cmn", name)
         results.append(evaluation_facts(evaluate(model, inventory, split), split, SHIPPED_MODEL))
-    write_atomically(RESULTS, json.dumps(results, ensure_ascii=False, indent=2) + "\n")
+    write_text(RESULTS, json.dumps(results, ensure_ascii=False, indent=2) + "\n")
     print("\n".join(table(results)))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ramospeech.corpora import open_split
-from ramospeech.manifest import write_atomically
+from ramospeech.files import write_text
 from ramospeech.model import AcousticModel
 from ramospeech.report import commit, hardware
 from ramospeech.settings import Settings
@@ -49,7 +49,7 @@ def main(epochs: int) -> None:
              "label_source": open_split("mini", "dev").label_source,
              "with the skip": errors_by_epoch(AcousticModel, settings),
              "plain chain": errors_by_epoch(PlainChain, settings)}
-    write_atomically(output, json.dumps(facts, indent=2) + "\n")
+    write_text(output, json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":

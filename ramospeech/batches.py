@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -76,9 +77,7 @@ class SpeechDataset(Dataset):
         if self.augment:
             rng = np.random.default_rng((self.seed, epoch, index))
             waveform = random_speed(waveform, rng)
-        if frame_count(len(waveform)) < REDUCTION:
-            seconds = len(waveform) / SAMPLE_RATE
-            raise AudioError(f"{self.split.audio_path(index)}: too short: {seconds:.3f} s")
+        _refuse_short(self.split.audio_path(index), len(waveform))
         features = normalise(log_spectrogram(waveform).unsqueeze(0)).squeeze(0)
         if self.augment:
             features = spec_augment(features, rng)
@@ -147,6 +146,17 @@ def measure_seconds(split: Split) -> np.ndarray:
     paths = (split.audio_path(index) for index in range(len(split)))
     bar = tqdm(paths, total=len(split), desc=f"lengths of {split.corpus} {split.name}", leave=False)
     return np.array([audio_seconds(path) for path in bar])
+
+
+def refuse_short(split: Split, seconds: np.ndarray) -> None:
+    """Raise AudioError for the first recording that has too few frames for the model."""
+    for index, samples in enumerate(np.rint(seconds * SAMPLE_RATE).astype(int).tolist()):
+        _refuse_short(split.audio_path(index), samples)
+
+
+def _refuse_short(path: Path, samples: int) -> None:
+    if frame_count(samples) < REDUCTION:
+        raise AudioError(f"{path}: too short: {samples / SAMPLE_RATE:.3f} s")
 
 
 def find_unusable(

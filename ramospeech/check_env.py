@@ -62,7 +62,7 @@ def check_packages() -> list[Check]:
         found = _version(name)
         pinned = re.search(r"==([\w.]+)", requirement)
         right = found is not None and (not pinned or found.split("+")[0] == pinned[1])
-        checks.append(Check(name, right, found or "missing", "make setup"))
+        checks.append(Check(name, right, found or "missing", _mend()))
     return checks
 
 
@@ -76,7 +76,8 @@ def check_extras() -> list[Check]:
         Check("git", shutil.which("git") is not None, _first_line("git", "--version"),
               "apt install git (needed to download audio-cmn)", needed=False),
         Check("Horovod", _version("horovod") is not None, _version("horovod") or "missing",
-              "not needed on one process; see README, \"Several workers\"", needed=False),
+              "not needed on one process; the notebook on distributed training will build it",
+              needed=False),
         _check_gpu(),
         *_check_corpora(),
     ]
@@ -95,15 +96,22 @@ def _check_gpu() -> Check:
 def _check_corpora() -> list[Check]:
     if not _has("ramospeech") or not _has("pypinyin"):
         return [Check("corpora", False, "unknown before the set-up", "make setup", needed=False)]
-    from ramospeech.corpora import MODULES, how_to_get, is_prepared
+    from ramospeech.corpora import MODULES
+
+    return [_check_corpus(name) for name in MODULES]
+
+
+def _check_corpus(name: str) -> Check:
+    from ramospeech.corpora import how_to_get, is_prepared
     from ramospeech.paths import data_dir
 
-    return [
-        Check(f"corpus {name}", is_prepared(name),
-              str(data_dir() / name) if is_prepared(name) else "not prepared",
-              "made on first use" if name == "mini" else how_to_get(name), needed=False)
-        for name in MODULES
-    ]
+    mend = "made on first use" if name == "mini" else how_to_get(name)
+    try:
+        there = is_prepared(name)
+        found = str(data_dir() / name) if there else "not prepared"
+    except (OSError, ValueError) as error:
+        there, found = False, str(error)
+    return Check(f"corpus {name}", there, found, mend, needed=False)
 
 
 def print_table(checks: list[Check]) -> None:
@@ -130,6 +138,12 @@ def _requirements() -> list[str]:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"].values()
     return [*project["dependencies"], *(item for extra in extras for item in extra)]
+
+
+def _mend() -> str:
+    """`make setup` does nothing where it believes that all is done."""
+    done = (REPOSITORY / ".venv" / "ready").exists()
+    return "rm -rf .venv && make setup" if done else "make setup"
 
 
 def _has(module: str) -> bool:

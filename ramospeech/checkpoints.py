@@ -1,7 +1,6 @@
 """Models on disk: checkpoints to go on training from, and small files to recognise with."""
 
 import json
-import os
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -10,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ramospeech.files import brief, write_atomically
 from ramospeech.model import AcousticModel
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.pinyin import Inventory
@@ -21,7 +21,7 @@ class CheckpointError(ValueError):
 
 def save_checkpoint(path: Path, state: dict) -> None:
     """Write a dictionary of tensors and plain values; the file appears whole or not at all."""
-    _write_atomically(path, lambda draft: torch.save(state, draft))
+    write_atomically(path, lambda draft: torch.save(state, draft))
 
 
 def load_checkpoint(path: Path) -> dict:
@@ -46,7 +46,7 @@ def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: di
     """
     tensors = {name: _halve(tensor) for name, tensor in model.state_dict().items()}
     metadata = {"ramospeech": json.dumps(facts), "syllables": " ".join(inventory.symbols)}
-    _write_atomically(path, lambda draft: save_file(tensors, draft, metadata))
+    write_atomically(path, lambda draft: save_file(tensors, draft, metadata))
 
 
 def _halve(tensor: Tensor) -> Tensor:
@@ -60,12 +60,14 @@ def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, di
     Raises CheckpointError.
     """
     try:
-        return _read_model(path)
+        with open(path, "rb"):  # safetensors calls a file that it may not read missing
+            return _read_model(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such model") from None
     except (safetensors.SafetensorError, OSError, RuntimeError, LookupError, TypeError,
             ValueError) as error:
-        raise CheckpointError(f"{path}: not a model of RamoSpeech ({brief(error)})") from None
+        raise CheckpointError(f"{path}: not a model of RamoSpeech, a "
+                              f".safetensors file ({brief(error)})") from None
 
 
 def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
@@ -79,20 +81,5 @@ def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
     return model.eval(), inventory, facts
 
 
-def brief(error: Exception) -> str:
-    """The first sentence of what an error says; PyTorch says much."""
-    return f"{type(error).__name__}: {error}".splitlines()[0].split(". ")[0]
-
-
 def _widen(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
-
-
-def _write_atomically(path: Path, write) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from ramospeech import __version__
@@ -21,12 +22,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return options.run(options)
+    except BrokenPipeError:  # who reads has seen enough
+        sys.stdout = None
+        return 1
     except EXPECTED_ERRORS as error:
-        print(f"ramospeech: {error}", file=sys.stderr)
+        print(f"ramospeech: {_last_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ramospeech: interrupted", file=sys.stderr)
         return 130
+
+
+def _last_line(error: Exception) -> str:
+    """Our messages have one line; a process that loads data puts its own traceback before it."""
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -100,21 +109,26 @@ def _add_train_command(commands) -> None:
     add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
     add("--gpu_rank", "--gpu-rank", type=int, default=0,
         help="the number of GPUs; this command uses one where there is one")
-    add("--epochs", type=_positive, default=default.epochs, help="how often to go through the data")
-    add("--save_step", "--save-step", type=_positive, default=1, help="epochs from one save to the next")
-    add("--batch_size", "--batch-size", type=_positive, default=default.batch_size,
-        help="utterances a step")
+    add("--epochs", type=_positive,
+        help=f"how often to go through the data, in all (default: {default.epochs})")
+    add("--save_step", "--save-step", type=_positive, default=1,
+        help="epochs from one save to the next")
+    add("--batch_size", "--batch-size", type=_positive,
+        help=f"utterances a step (default: {default.batch_size})")
     add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
-        help="go on from the run's checkpoint, or from the one given, at the learning rate it "
-             "was trained with")
-    add("--preset", choices=list(PRESETS), default=default.preset, help="the size of the model")
-    add("--learning_rate", "--learning-rate", type=float, default=default.learning_rate,
-        help="the learning rate at its highest")
-    add("--sharing", type=float, default=default.sharing,
-        help="how much syllables learn from those that share a part with them; 0: nothing")
-    add("--no-augment", action="store_true", help="neither change the speed nor mask spectrograms")
-    add("--seed", type=int, default=default.seed, help="of weights, batches and augmentation")
-    add("--workers", type=int, default=0, help="processes that load data beside the training")
+        help="go on from the run's checkpoint, or from the one given; what is not given anew "
+             "stays as it was")
+    add("--preset", choices=list(PRESETS), help=f"the size of the model (default: {default.preset})")
+    add("--learning_rate", "--learning-rate", type=float,
+        help=f"the learning rate at its highest (default: {default.learning_rate})")
+    add("--sharing", type=float,
+        help="how much syllables learn from those that share a part with them; 0: nothing "
+             f"(default: {default.sharing})")
+    add("--no-augment", dest="augment", action="store_false", default=None,
+        help="neither change the speed nor mask spectrograms")
+    add("--seed", type=_whole,
+        help=f"of weights, batches and augmentation (default: {default.seed})")
+    add("--workers", type=_whole, default=0, help="processes that load data beside the training")
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--precision", choices=["float32", "bfloat16"], default=None,
         help="of the network; default: bfloat16 on a GPU that has it, else float32")
@@ -124,33 +138,37 @@ def run_train(options) -> int:
     from ramospeech.report import commit
     from ramospeech.training import Run, Trainer
 
-    settings, device = _settings(options), _device(options.device)
     if options.gpu_rank > 1:
         print(f"--gpu_rank {options.gpu_rank}: this process trains on one device", file=sys.stderr)
     folder = options.model_path / options.model_name
-    _refuse_to_overwrite(folder, options.load_model)
+    checkpoint = _checkpoint_to_load(folder, options.load_model)
     trainer = Trainer(
         open_split(options.data_type, "train"), open_split(options.data_type, "dev"),
-        settings, device, options.workers,
+        _settings(options, checkpoint), _device(options.device), options.workers,
     )
     _print_plan(trainer, folder)
     run = Run(trainer, folder, facts={"corpus": options.data_type, "commit": commit()})
-    if options.load_model:
-        run.resume(None if options.load_model is True else Path(options.load_model))
+    if checkpoint:
+        run.resume(checkpoint)
         print(f"going on after epoch {trainer.epoch}")
+    if trainer.epoch >= trainer.settings.epochs:
+        print(f"{trainer.settings.epochs} epochs are done: nothing is left to train; "
+              "say more --epochs")
     result = run.fit(options.save_step)
     print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
           f"is {folder / 'best.safetensors'}")
     return 0
 
 
-def _settings(options):
-    return Settings(
-        preset=options.preset, epochs=options.epochs, batch_size=options.batch_size,
-        learning_rate=options.learning_rate, augment=not options.no_augment,
-        sharing=options.sharing, seed=options.seed,
-        precision=options.precision or _default_precision(options.device),
+def _settings(options, checkpoint: Path | None) -> Settings:
+    """What was given on the command line; the rest as the checkpoint, or the default, has it."""
+    from ramospeech.training import held_settings
+
+    base = held_settings(checkpoint) if checkpoint else Settings(
+        precision=_default_precision(options.device)
     )
+    given = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
+    return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
 def _device(name: str | None) -> str:
@@ -166,15 +184,23 @@ def _device(name: str | None) -> str:
 def _default_precision(device: str | None) -> str:
     import torch
 
-    return "bfloat16" if _device(device) != "cpu" and torch.cuda.is_bf16_supported() else "float32"
+    has_bfloat16 = _device(device) != "cpu" and torch.cuda.is_bf16_supported(False)  # not emulated
+    return "bfloat16" if has_bfloat16 else "float32"
 
 
-def _refuse_to_overwrite(folder: Path, load_model: bool | str | None) -> None:
-    """A run that was killed before its first checkpoint has left its best model already."""
-    traces = [folder / "checkpoint.pt", folder / "best.safetensors"]
-    if load_model is not True and any(trace.exists() for trace in traces):
+def _checkpoint_to_load(folder: Path, load_model: bool | str | None) -> Path | None:
+    """Where to go on from, if anywhere. Raises ValueError rather than overwrite a run."""
+    own = folder / "checkpoint.pt"
+    wanted = own if load_model is True else load_model and Path(load_model)
+    if wanted and wanted.resolve() == own.resolve():
+        return own
+    if own.exists():
         raise ValueError(f"{folder} holds a run already: go on from it with --load_model, "
-                              "or choose another --model_name")
+                         "or choose another --model_name")
+    if (folder / "best.safetensors").exists():  # killed before its first checkpoint
+        raise ValueError(f"{folder} holds a model already: delete it, "
+                         "or choose another --model_name")
+    return wanted or None
 
 
 def _print_plan(trainer, folder: Path) -> None:
@@ -204,13 +230,14 @@ def run_evaluate(options) -> int:
     from ramospeech.evaluation import evaluate
     from ramospeech.report import evaluation_facts, evaluation_text
 
-    model, inventory, _ = load_model(options.model)
-    split = open_split(options.data_type, options.split)
-    result = evaluate(model.to(_device(options.device)), inventory, split, options.batch_size)
+    model, inventory, facts = load_model(options.model)
+    device, split = _device(options.device), open_split(options.data_type, options.split)
+    result = evaluate(model.to(device), inventory, split, options.batch_size)
     if options.json:
-        print(json.dumps(evaluation_facts(result, split, options.model), ensure_ascii=False,
-                         indent=2))
+        facts = evaluation_facts(result, split, options.model, device)
+        print(json.dumps(facts, ensure_ascii=False, indent=2))
     else:
+        print(f"a model trained on {facts.get('corpus', 'an unknown corpus')}:")
         print(evaluation_text(result, split, options.model, options.confusions))
     return 0
 
@@ -260,10 +287,15 @@ def _printable(text: str) -> str:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ramospeech.manifest import Utterance, read_manifest, write_atomically, write_manifest
+from ramospeech.files import brief, write_text
+from ramospeech.manifest import Utterance, read_manifest, write_manifest
 from ramospeech.paths import data_dir
 
+FACTS = ("version", "root", "label_source", "splits", "skipped")  # in corpus.json
 MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn"}
 
 
@@ -82,7 +84,7 @@ def download(name: str, target: Path | None = None) -> Path:
     """Fetch a corpus into `target`, or the data folder; returns the root of the copy."""
     corpus = get_corpus(name)
     if corpus.download is None:
-        raise CorpusError(f"{name} is not downloaded: {corpus.description}")
+        raise CorpusError(f"{name} needs no download: {corpus.description}")
     target = target or data_dir() / name / "recordings"
     target.parent.mkdir(parents=True, exist_ok=True)
     return corpus.download(target)
@@ -104,7 +106,7 @@ def prepare(name: str, root: Path | None = None) -> Preparation:
              "label_source": corpus.label_source,
              "splits": {split: len(items) for split, items in found.splits.items()},
              "skipped": dict(found.skipped)}
-    write_atomically(folder / "corpus.json", json.dumps(facts, ensure_ascii=False, indent=2))
+    write_text(folder / "corpus.json", json.dumps(facts, ensure_ascii=False, indent=2))
     return found
 
 
@@ -122,21 +124,27 @@ def open_split(name: str, split: str) -> Split:
     if split not in facts["splits"]:
         raise CorpusError(f"{name} has no split {split!r}; it has {', '.join(facts['splits'])}")
     utterances = read_manifest(data_dir() / name / f"{split}.txt")
-    return Split(name, split, utterances, Path(facts["root"]), corpus.label_source)
+    return Split(name, split, utterances, Path(facts["root"]), facts["label_source"])
 
 
 def is_prepared(name: str) -> bool:
     """Whether manifests, written by this version of the corpus's file, and recordings are here."""
     facts = read_facts(name)
-    return facts.get("version") == get_corpus(name).version and Path(facts["root"]).is_dir()
+    return bool(facts) and facts["version"] == get_corpus(name).version \
+        and Path(facts["root"]).is_dir()
 
 
 def read_facts(name: str) -> dict:
     """What preparing the corpus wrote down of it; empty where it is not prepared."""
+    path = data_dir() / name / "corpus.json"
     try:
-        return json.loads((data_dir() / name / "corpus.json").read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return {key: facts[key] for key in FACTS}
     except FileNotFoundError:
         return {}
+    except (ValueError, LookupError, TypeError) as error:
+        raise CorpusError(f"{path} is not what `ramospeech prepare {name}` wrote "
+                          f"({brief(error)}): delete it, and prepare the corpus again") from None
 
 
 def how_to_get(name: str) -> str:

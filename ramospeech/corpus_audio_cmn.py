@@ -6,6 +6,7 @@ the syllables stay apart in the split `syllables`: a voice that a model of the w
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -34,7 +35,7 @@ def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
         return _find_root(target)
     draft = target.with_name(target.name + ".part")
     _git("init", "--quiet", str(draft))
-    for lock in (draft / ".git").glob("*.lock"):
+    for lock in (draft / ".git").rglob("*.lock"):
         lock.unlink()  # of an attempt that was killed
     _git("-C", str(draft), "config", "remote.origin.url", url)
     _git("-C", str(draft), "fetch", "--filter=blob:none", "--progress", "origin",
@@ -46,7 +47,9 @@ def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
 
 
 def _git(*arguments: str) -> None:
-    if subprocess.run(["git", *arguments]).returncode != 0:
+    # A hook or an alias may have set GIT_DIR, and git would work on that repository.
+    environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    if subprocess.run(["git", *arguments], env=environment).returncode != 0:
         raise CorpusError(f"`git {' '.join(arguments)}` failed; run the command again to go on")
 
 

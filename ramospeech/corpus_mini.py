@@ -5,7 +5,6 @@ what; no voice is in two of them. The recordings are made on first use and kept.
 """
 
 import hashlib
-import os
 import re
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from ramospeech.corpora import Corpus, Preparation
 from ramospeech.espeak import SPEAKING_RATE, Voice, speak
+from ramospeech.files import write_atomically
 from ramospeech.manifest import Utterance, read_manifest
 from ramospeech.paths import DATA_CONFIG, data_dir
 
@@ -44,10 +44,9 @@ def speak_utterance(utterance: Utterance, root: Path) -> None:
         return
     voice, seed = parse_voice(utterance.path)
     samples = speak(utterance.pinyin, voice, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    soundfile.write(draft, samples, SPEAKING_RATE, subtype="PCM_16", format="WAV")
-    draft.replace(path)
+    write_atomically(path, lambda draft: soundfile.write(
+        draft, samples, SPEAKING_RATE, subtype="PCM_16", format="WAV"
+    ))
 
 
 def parse_voice(path: str) -> tuple[Voice, int]:

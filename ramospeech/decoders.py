@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BLANK = 0
+from ramospeech.losses import BLANK
 
 
 class Hypothesis(NamedTuple):

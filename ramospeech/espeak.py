@@ -5,6 +5,7 @@ The library and its voices come with the package espeakng-loader; this file call
 
 import _ctypes
 import ctypes
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ LANGUAGE = "cmn-latn-pinyin"  # reads toned pinyin; "cmn" reads hanzi
 
 SYNCHRONOUS, DONT_EXIT, UTF8 = 2, 0x8000, 1  # constants of espeak-ng's speak_lib.h
 RATE, PITCH, RANGE = 1, 3, 4
-LONGEST_DATA_PATH = 140  # espeak-ng holds the path of its data in 160 characters
+LONGEST_DATA_PATH = 140  # espeak-ng holds the path of its data in 160 bytes
 
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -96,8 +97,8 @@ def _check_variant(variant: str) -> None:
 def _data_path() -> bytes:
     """espeak-ng's data under a path that it can hold, by a link where need be."""
     data = Path(espeakng_loader.get_data_path())
-    if len(str(data)) > LONGEST_DATA_PATH:
+    if len(os.fsencode(data)) > LONGEST_DATA_PATH:
         link = Path(tempfile.mkdtemp(prefix="espeak-")) / data.name
         link.symlink_to(data)
         data = link
-    return str(data).encode()
+    return os.fsencode(data)

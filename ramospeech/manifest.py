@@ -6,11 +6,11 @@ be missing (a single syllable has no one writing), the path and the pinyin may n
 
 import codecs
 import io
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ramospeech.files import write_text
 from ramospeech.pinyin import is_syllable
 
 
@@ -100,15 +100,4 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
         _refuse_second(utterance.path, seen)
     if not lines:
         raise ValueError("a manifest needs at least one utterance")
-    write_atomically(path, "".join(lines))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` beside `path`, then move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(path, "".join(lines))

@@ -17,6 +17,7 @@ from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.pinyin import Inventory
 
 OUTPUT_SECONDS = REDUCTION * HOP_SAMPLES / SAMPLE_RATE  # the time from one output frame to the next
+LONGEST_SECONDS = 15 * 60  # a recording of this length takes 2 GB
 LARGEST_BATCH = 300 * SAMPLE_RATE  # samples, padding included; more would fill the memory
 
 
@@ -77,8 +78,12 @@ class Recogniser:
     def _load(self, path: Path | str) -> torch.Tensor | AudioError:
         try:
             waveform = load_audio(path)
+            seconds = len(waveform) / SAMPLE_RATE
             if frame_count(len(waveform)) < REDUCTION:
-                raise AudioError(f"{path}: too short: {len(waveform) / SAMPLE_RATE:.3f} s")
+                raise AudioError(f"{path}: too short: {seconds:.3f} s")
+            if seconds > LONGEST_SECONDS:
+                raise AudioError(f"{path}: too long: {seconds / 60:.0f} minutes; cut it into "
+                                 f"pieces of {LONGEST_SECONDS // 60} at most")
             return waveform
         except AudioError as error:
             return error

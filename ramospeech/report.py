@@ -13,12 +13,14 @@ from ramospeech.metrics import ErrorCounts, Evaluation
 from ramospeech.paths import PACKAGE, SHIPPED_MODEL
 
 
-def evaluation_facts(result: Evaluation, split: Split, model: Path) -> dict:
+def evaluation_facts(
+    result: Evaluation, split: Split, model: Path, device: str = "cpu"
+) -> dict:
     """Error rates with all that one must know to quote them."""
     return {
         "command": _command(split, model),
         "commit": commit(),
-        "hardware": hardware(),
+        "hardware": hardware(device),
         "model": model.name,
         "corpus": split.corpus,
         "split": split.name,
@@ -98,7 +100,7 @@ def commit() -> str:
         return "unknown"
 
 
-def hardware() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def hardware(device: str = "cpu") -> str:
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

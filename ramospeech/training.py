@@ -10,12 +10,15 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ramospeech.augment import SPEEDS
-from ramospeech.batches import Batch, SpeechDataset, find_unusable, make_loader, measure_seconds
+from ramospeech.batches import (
+    Batch, SpeechDataset, find_unusable, make_loader, measure_seconds, refuse_short,
+)
 from ramospeech.checkpoints import (
-    CheckpointError, brief, load_checkpoint, save_checkpoint, save_model,
+    CheckpointError, load_checkpoint, save_checkpoint, save_model,
 )
 from ramospeech.corpora import Split
 from ramospeech.evaluation import evaluate, recognise_split
+from ramospeech.files import brief
 from ramospeech.losses import ctc_loss
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
@@ -51,6 +54,7 @@ class Trainer:
         seconds = measure_seconds(train)
         fastest = max(SPEEDS) if self.settings.augment else 1.0
         self.unusable = find_unusable(train, seconds, self.inventory, fastest)
+        refuse_short(self.dev, measure_seconds(self.dev))
         usable = [index for index in range(len(train)) if index not in self.unusable]
         if not usable:
             raise ValueError(f"{train.corpus} {train.name}: no utterance can be trained on")
@@ -123,6 +127,7 @@ class Trainer:
             "epoch": self.epoch, "step": self.step, "best_rate": self.best_rate,
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
 
     def load_state(self, state: dict) -> None:
@@ -135,9 +140,28 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+        self._apply_settings(state["step"])
         self.epoch, self.step = state["epoch"], state["step"]
         self.best_rate = state["best_rate"]
         torch.set_rng_state(state["random"])
+        if len(state["random_cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+
+    def _apply_settings(self, step: int) -> None:
+        """Let these settings rule from here on, not those that the optimizer's state holds."""
+        self.schedule.base_lrs = [self.settings.learning_rate]
+        for group in self.optimizer.param_groups:
+            group["initial_lr"] = self.settings.learning_rate
+            group["lr"] = self.settings.learning_rate * self._rate_factor(step)
+            group["weight_decay"] = self.settings.weight_decay
+
+
+def held_settings(path: Path) -> Settings:
+    """The settings of the run that a checkpoint is of. Raises CheckpointError."""
+    try:
+        return Settings(**load_checkpoint(path)["settings"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: no settings of a run in it ({brief(error)})") from None
 
 
 class Run:

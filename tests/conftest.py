@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
 
 os.environ["TQDM_DISABLE"] = "1"  # read by tqdm once; bars only clutter what a test shows
+
+import torch
 
 from ramospeech.corpora import Split, get_corpus, open_split
 from ramospeech.corpus_mini import manifest_path, speak_utterance

@@ -146,8 +146,17 @@ def test_what_is_not_prepared_says_how_to_get_it(data_folder):
     assert "ramospeech prepare audio-cmn --root DIR" in how_to_get("audio-cmn")
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"version": "2"}'])
+def test_damaged_facts_are_named(data_folder, damage):
+    facts = data_folder / "audio-cmn" / "corpus.json"
+    facts.parent.mkdir(parents=True)
+    facts.write_text(damage)
+    with pytest.raises(CorpusError, match="audio-cmn/corpus.json is not what"):
+        open_split("audio-cmn", "train")
+
+
 def test_mini_is_not_downloaded(data_folder):
-    with pytest.raises(CorpusError, match="made on this machine"):
+    with pytest.raises(CorpusError, match="needs no download: .* made on this machine"):
         download("mini")
 
 

@@ -212,11 +212,11 @@ def test_no_notebook_ends_in_an_error_or_a_warning(notebook):
             assert output.get("name") != "stderr", cell.source
 
 
-SHOWING = {"print", "display", "show", "show_source", "show_versions", "play"}
+SHOWING = {"print", "display", "show", "show_source", "show_versions", "play", "play_all"}
 
 
 def shows_something(source: str) -> bool:
-    """Whether a cell prints, plots or ends in a value; what functions do counts when called."""
+    """Whether a cell prints, plots or plays; what functions do counts when called."""
     statements = ast.parse(re.sub(r"^[%!].*$", "", source, flags=re.M)).body
     plain = [node for node in statements if not isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     calls = [node.func for statement in plain for node in ast.walk(statement)

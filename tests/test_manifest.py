@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ramospeech.files import write_text
 from ramospeech.manifest import (
-    ManifestError, Utterance, parse_line, read_manifest, write_atomically, write_manifest,
+    ManifestError, Utterance, parse_line, read_manifest, write_manifest,
 )
 from ramospeech.pinyin import UNK, Inventory
 
@@ -154,8 +155,8 @@ def test_an_empty_manifest_is_neither_read_nor_written(manifest):
 
 
 def test_a_file_appears_whole_or_not_at_all(manifest):
-    write_atomically(manifest, "old")
+    write_text(manifest, "old")
     with pytest.raises(UnicodeEncodeError):
-        write_atomically(manifest, "new \ud800")
+        write_text(manifest, "new \ud800")
     assert manifest.read_text() == "old"
     assert list(manifest.parent.iterdir()) == [manifest]
