@@ -1,12 +1,15 @@
 """An evaluation in words and in numbers."""
 
 import json
+import re
+import runpy
 import subprocess
 from pathlib import Path
 
 from ramospeech import report
 from ramospeech.metrics import Evaluation
 
+REPOSITORY = Path(__file__).parent.parent
 MODEL = Path("models/some.safetensors")
 
 
@@ -68,3 +71,12 @@ def test_the_commit_is_that_of_this_repository(tmp_path, monkeypatch):
     (tmp_path / "lib" / "ramospeech").mkdir(parents=True)
     monkeypatch.setattr(report, "PACKAGE", tmp_path / "lib" / "ramospeech")
     assert report.commit() == "unknown"
+
+
+def test_the_readme_shows_the_figures_of_the_results_file():
+    script = runpy.run_path(str(REPOSITORY / "benchmarks" / "evaluate_shipped.py"))
+    results = json.loads(script["RESULTS"].read_text(encoding="utf-8"))
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(script["table"](results)) in readme
+    assert {facts["commit"] for facts in results} == set(re.findall(r"at commit (\w{10}) on", readme))
+    assert {facts["split"] for facts in results} == {"dev", "test", "syllables"}
