@@ -48,7 +48,7 @@ test-slow: setup
 	$(QUIET) $(BIN)/python -m pytest -m slow
 
 lab: setup
-	$(BIN)/jupyter lab --ip=127.0.0.1 $(firstword $(NOTEBOOKS))
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(NOTEBOOKS))
 
 check-env:
 	@python="$(if $(ALIVE),$(BIN)/python,$(or $(PYTHON),$(shell command -v python3)))"; \
