@@ -12,9 +12,9 @@ from ramospeech.corpora import MODULES, download, get_corpus, is_prepared, open_
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.settings import PRESETS, Settings
 
-# What needs torch is imported by the command that needs it: `--help` answers at once.
-
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
+
+# What imports torch is imported inside the command that needs it, so that `--help` answers at once.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +118,8 @@ def _add_train_command(commands) -> None:
     add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
         help="go on from the run's checkpoint, or from the one given; what is not given anew "
              "stays as it was")
-    add("--preset", choices=list(PRESETS), help=f"the size of the model (default: {default.preset})")
+    add("--preset", choices=list(PRESETS),
+        help=f"the size of the model (default: {default.preset})")
     add("--learning_rate", "--learning-rate", type=float,
         help=f"the learning rate at its highest (default: {default.learning_rate})")
     add("--sharing", type=float,

@@ -19,6 +19,7 @@ from ramospeech.manifest import Utterance, read_manifest
 from ramospeech.paths import DATA_CONFIG, data_dir
 
 SPLITS = ("train", "dev", "test")
+LABEL_SOURCE = "pypinyin 0.55"
 _PATH = re.compile(r"(?P<variant>\w+)/r(?P<rate>\d+)_p(?P<pitch>\d+)/(?P<number>\d+)\.wav")
 
 
@@ -59,9 +60,9 @@ def parse_voice(path: str) -> tuple[Voice, int]:
 
 
 def fingerprint() -> str:
-    """Changes whenever mini's recordings do: with its lists and with espeak-ng."""
+    """Changes whenever mini does: with its lists, the source of its labels, and espeak-ng."""
     content = b"".join(manifest_path(split).read_bytes() for split in SPLITS)
-    content += version("espeakng-loader").encode()
+    content += (LABEL_SOURCE + version("espeakng-loader")).encode()
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -69,7 +70,7 @@ CORPUS = Corpus(
     name="mini",
     description="everyday phrases and numbers in robot voices, made on this machine",
     licence="none needed: made on your machine by espeak-ng",
-    label_source="pypinyin 0.55",
+    label_source=LABEL_SOURCE,
     prepare=prepare,
     version=fingerprint(),
     embedded=True,

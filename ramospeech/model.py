@@ -117,8 +117,9 @@ class AcousticModel(nn.Module):
     def look_around(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """The LSTM: `(batch, T, width)` to `(batch, T, 2 * width)`, past and future of a frame."""
         with torch.autocast(frames.device.type, enabled=False):  # it would run an LSTM in float16
+            frames = frames.to(self.fc2.weight.dtype)
             packed = pack_padded_sequence(
-                frames.to(self.fc2.weight.dtype), lengths.cpu(), batch_first=True, enforce_sorted=False
+                frames, lengths.cpu(), batch_first=True, enforce_sorted=False
             )
             context, _ = pad_packed_sequence(
                 self.rnn(packed)[0], batch_first=True, total_length=frames.shape[1]

@@ -41,6 +41,8 @@ def share_between_syllables(layer: nn.Linear, inventory: Inventory, strength: fl
     kinship = strength * parts @ parts.T  # (classes, classes): how many parts two classes share
 
     def spread(gradient: Tensor) -> Tensor:
-        return gradient + kinship.to(gradient.device) @ gradient
+        nonlocal kinship
+        kinship = kinship.to(gradient.device)  # moved once: the layer stays where it is
+        return gradient + kinship @ gradient
 
     layer.weight.register_hook(spread)

@@ -155,6 +155,12 @@ def test_damaged_facts_are_named(data_folder, damage):
         open_split("audio-cmn", "train")
 
 
+def test_another_source_of_labels_makes_mini_anew(monkeypatch):
+    before = corpus_mini.fingerprint()
+    monkeypatch.setattr(corpus_mini, "LABEL_SOURCE", "somebody's ears")
+    assert corpus_mini.fingerprint() != before
+
+
 def test_mini_is_not_downloaded(data_folder):
     with pytest.raises(CorpusError, match="needs no download: .* made on this machine"):
         download("mini")
