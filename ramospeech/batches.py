@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
 from ramospeech.augment import random_speed, spec_augment
 from ramospeech.corpora import Split
+from ramospeech.disguise import disguise
 from ramospeech.features import frame_count, log_spectrogram, normalise
 from ramospeech.losses import frames_needed
 from ramospeech.model import REDUCTION
@@ -53,9 +54,11 @@ class SpeechDataset(Dataset):
     """
 
     def __init__(
-        self, split: Split, inventory: Inventory, augment: bool = False, seed: int = 0
+        self, split: Split, inventory: Inventory, augment: bool = False, seed: int = 0,
+        disguise: bool = False,
     ) -> None:
-        self.split, self.inventory, self.augment, self.seed = split, inventory, augment, seed
+        self.split, self.inventory, self.seed = split, inventory, seed
+        self.augment, self.disguise = augment, disguise
         self._waveforms: dict[int, Tensor] = {}
         self._cached_samples = 0
 
@@ -73,15 +76,18 @@ class SpeechDataset(Dataset):
 
     def __getitem__(self, key: Key) -> Example:
         epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        target = self.inventory.encode(self.split.utterances[index].syllables)
         waveform = self.waveform(index)
-        if self.augment:
-            rng = np.random.default_rng((self.seed, epoch, index))
+        if self.augment and not self.disguise:
             waveform = random_speed(waveform, rng)
         _refuse_short(self.split.audio_path(index), len(waveform))
-        features = normalise(log_spectrogram(waveform).unsqueeze(0)).squeeze(0)
+        spectrogram = log_spectrogram(waveform)  # (frames, 200)
+        if self.disguise:
+            spectrogram = disguise(spectrogram, rng, REDUCTION * frames_needed(target))
+        features = normalise(spectrogram.unsqueeze(0)).squeeze(0)
         if self.augment:
             features = spec_augment(features, rng)
-        target = self.inventory.encode(self.split.utterances[index].syllables)
         return Example(features, torch.tensor(target), index)
 
 

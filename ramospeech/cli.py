@@ -127,6 +127,11 @@ def _add_train_command(commands) -> None:
              f"(default: {default.sharing})")
     add("--no-augment", dest="augment", action="store_false", default=None,
         help="neither change the speed nor mask spectrograms")
+    add("--disguise", action="store_true", default=None,
+        help="make many speakers in many rooms of each recording, by its spectrogram")
+    add("--averaging", type=float,
+        help="judge and keep a running mean of the weights, which keeps this part of itself at "
+             f"each step, such as 0.999 (default: {default.averaging}, no mean)")
     add("--seed", type=_whole,
         help=f"of weights, batches and augmentation (default: {default.seed})")
     add("--workers", type=_whole, default=0, help="processes that load data beside the training")

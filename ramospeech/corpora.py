@@ -17,7 +17,7 @@ from ramospeech.manifest import Utterance, read_manifest, write_manifest
 from ramospeech.paths import data_dir
 
 FACTS = ("version", "root", "label_source", "splits", "skipped")  # in corpus.json
-MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn"}
+MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn", "espeak": "corpus_espeak"}
 
 
 class CorpusError(ValueError):
@@ -115,6 +115,8 @@ def open_split(name: str, split: str) -> Split:
 
     Raises CorpusError where the corpus is not prepared or has no such list.
     """
+    if "+" in name:
+        return _union(name, split)
     corpus = get_corpus(name)
     if corpus.embedded and not is_prepared(name):
         prepare(name)
@@ -125,6 +127,17 @@ def open_split(name: str, split: str) -> Split:
         raise CorpusError(f"{name} has no split {split!r}; it has {', '.join(facts['splits'])}")
     utterances = read_manifest(data_dir() / name / f"{split}.txt")
     return Split(name, split, utterances, Path(facts["root"]), facts["label_source"])
+
+
+def _union(name: str, split: str) -> Split:
+    parts = []
+    for part in name.split("+"):
+        if not is_prepared(part) or split in read_facts(part)["splits"]:
+            parts.append(open_split(part, split))
+    utterances = [utterance._replace(path=str(part.root / utterance.path))
+                  for part in parts for utterance in part.utterances]
+    label_source = "; ".join(dict.fromkeys(part.label_source for part in parts))
+    return Split(name, split, utterances, Path("/"), label_source)
 
 
 def is_prepared(name: str) -> bool:

@@ -20,7 +20,7 @@ from ramospeech.paths import DATA_CONFIG, data_dir
 
 SPLITS = ("train", "dev", "test")
 LABEL_SOURCE = "pypinyin 0.55"
-_PATH = re.compile(r"(?P<variant>\w+)/r(?P<rate>\d+)_p(?P<pitch>\d+)/(?P<number>\d+)\.wav")
+_PATH = re.compile(r"(?P<variant>\w+)/r(?P<rate>\d+)_p(?P<pitch>\d+)(?:_a(?P<range>\d+))?/(?P<number>\d+)\.wav")
 
 
 def manifest_path(split: str) -> Path:
@@ -55,7 +55,8 @@ def parse_voice(path: str) -> tuple[Voice, int]:
     match = _PATH.fullmatch(path)
     if match is None:
         raise ValueError(f"{path!r} does not name a voice as mini's paths do")
-    voice = Voice(match["variant"], int(match["rate"]), int(match["pitch"]))
+    numbers = [int(match[name]) for name in ("rate", "pitch", "range") if match[name]]
+    voice = Voice(match["variant"], *numbers)
     return voice, int(match["number"]) + 1
 
 

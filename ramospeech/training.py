@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -43,12 +44,18 @@ class Trainer:
         self.model = AcousticModel.from_preset(settings.preset, len(self.inventory))
         share_between_syllables(self.model.fc3, self.inventory, settings.sharing)
         self.model.to(device)
+        self.average = _average_of(self.model, settings.averaging)
         self._load_data(train, workers)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.schedule = LambdaLR(self.optimizer, lambda step: self._rate_factor(step))
         self.epoch, self.step, self.best_rate = 0, 0, math.inf
+
+    @property
+    def judged_model(self) -> AcousticModel:
+        """What dev judges and what is kept: the mean of the last steps' weights, if there is one."""
+        return self.average.module if self.average else self.model
 
     def _load_data(self, train: Split, workers: int) -> None:
         seconds = measure_seconds(train)
@@ -60,7 +67,8 @@ class Trainer:
             raise ValueError(f"{train.corpus} {train.name}: no utterance can be trained on")
         self.train = replace(train, utterances=[train.utterances[index] for index in usable])
         dataset = SpeechDataset(
-            self.train, self.inventory, augment=self.settings.augment, seed=self.settings.seed
+            self.train, self.inventory, self.settings.augment, self.settings.seed,
+            self.settings.disguise,
         )
         self.loader = make_loader(
             dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers
@@ -94,6 +102,8 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.schedule.step()
+        if self.average:
+            self.average.update_parameters(self.model)
         self.step += 1
         return loss.item()
 
@@ -111,12 +121,12 @@ class Trainer:
 
     def evaluate(self) -> Evaluation:
         """Error rates on the dev split."""
-        return evaluate(self.model, self.inventory, self.dev)
+        return evaluate(self.judged_model, self.inventory, self.dev)
 
     def sample_predictions(self, count: int = 2) -> list[str]:
         """What the model makes of the first utterances of dev, beside what was said."""
         few = replace(self.dev, utterances=self.dev.utterances[:count])
-        readings = dict(recognise_split(self.model, self.inventory, few))
+        readings = dict(recognise_split(self.judged_model, self.inventory, few))
         return [f"{utterance.pinyin} -> {' '.join(readings[index]) or '(blank)'}"
                 for index, utterance in enumerate(few.utterances)]
 
@@ -127,6 +137,7 @@ class Trainer:
             "epoch": self.epoch, "step": self.step, "best_rate": self.best_rate,
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "random": torch.get_rng_state(),
+            "average": self.average.state_dict() if self.average else None,
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
 
@@ -138,6 +149,8 @@ class Trainer:
         if syllables != self.inventory.symbols:
             raise ValueError("it was trained with another list of syllables")
         self.model.load_state_dict(state["model"])
+        if self.average:
+            _load_average(self.average, state)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self._apply_settings(state["step"])
@@ -154,6 +167,21 @@ class Trainer:
             group["initial_lr"] = self.settings.learning_rate
             group["lr"] = self.settings.learning_rate * self._rate_factor(step)
             group["weight_decay"] = self.settings.weight_decay
+
+
+def _average_of(model: AcousticModel, decay: float) -> AveragedModel | None:
+    """A second set of weights that follows the first: each step it keeps `decay` of what it is."""
+    if decay == 0:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _load_average(average: AveragedModel, state: dict) -> None:
+    """The mean of the run so far; one that had none begins with its weights."""
+    if state.get("average"):
+        average.load_state_dict(state["average"])
+    else:
+        average.module.load_state_dict(state["model"])
 
 
 def held_settings(path: Path) -> Settings:
@@ -221,4 +249,4 @@ class Run:
                 "epoch": trainer.epoch, "dev_syllable_error_rate": trainer.best_rate,
                 "label_source": trainer.dev.label_source,
             }
-            save_model(self.folder / "best.safetensors", trainer.model, trainer.inventory, facts)
+            save_model(self.folder / "best.safetensors", trainer.judged_model, trainer.inventory, facts)
