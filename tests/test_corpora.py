@@ -215,7 +215,9 @@ def test_every_recording_is_kept_or_skipped_with_a_reason(data_folder, tree, giv
 
 def test_syllables_are_kept_apart(data_folder, tree):
     prepare("audio-cmn", tree)
-    spoken = {u.path.split("-")[1][:-4]: u for u in open_split("audio-cmn", "syllables").utterances}
+    splits = [open_split("audio-cmn", name).utterances for name in ("syllables-dev", "syllables")]
+    spoken = {u.path.split("-")[1][:-4]: u for split in splits for u in split}
+    assert len(spoken) == sum(map(len, splits))
     assert {name: u.pinyin for name, u in spoken.items()} == KEPT_SYLLABLES
     assert {u.hanzi for u in spoken.values()} == {""}
 
@@ -371,7 +373,7 @@ def test_no_word_of_audio_cmn_is_in_two_splits():
 def test_audio_cmn_can_be_heard():
     from ramospeech.audio import load_audio
 
-    for name in ("train", "dev", "test", "syllables"):
+    for name in ("train", "dev", "test", "syllables-dev", "syllables"):
         split = open_split("audio-cmn", name)
         for index in range(0, len(split), len(split) // 3):
             assert 0.4 < len(load_audio(split.audio_path(index))) / 16_000 < 6
