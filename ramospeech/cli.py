@@ -118,6 +118,8 @@ def _add_train_command(commands) -> None:
     add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
         help="go on from the run's checkpoint, or from the one given; what is not given anew "
              "stays as it was")
+    add("--start_from", "--start-from", type=Path, metavar="MODEL",
+        help="begin a new run with the weights of a model file (.safetensors)")
     add("--preset", choices=list(PRESETS),
         help=f"the size of the model (default: {default.preset})")
     add("--learning_rate", "--learning-rate", type=float,
@@ -141,7 +143,6 @@ def _add_train_command(commands) -> None:
 
 
 def run_train(options) -> int:
-    from ramospeech.report import commit
     from ramospeech.training import Run, Trainer
 
     if options.gpu_rank > 1:
@@ -152,8 +153,10 @@ def run_train(options) -> int:
         open_split(options.data_type, "train"), open_split(options.data_type, "dev"),
         _settings(options, checkpoint), _device(options.device), options.workers,
     )
+    if options.start_from and not checkpoint:
+        trainer.start_from(options.start_from)
     _print_plan(trainer, folder)
-    run = Run(trainer, folder, facts={"corpus": options.data_type, "commit": commit()})
+    run = Run(trainer, folder, facts=_facts(options))
     if checkpoint:
         run.resume(checkpoint)
         print(f"going on after epoch {trainer.epoch}")
@@ -164,6 +167,14 @@ def run_train(options) -> int:
     print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
           f"is {folder / 'best.safetensors'}")
     return 0
+
+
+def _facts(options) -> dict:
+    """What a model file tells of its training beside the settings."""
+    from ramospeech.report import commit
+
+    facts = {"corpus": options.data_type, "commit": commit()}
+    return facts | ({"start_from": options.start_from.name} if options.start_from else {})
 
 
 def _settings(options, checkpoint: Path | None) -> Settings:

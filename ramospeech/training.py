@@ -15,7 +15,7 @@ from ramospeech.batches import (
     Batch, SpeechDataset, find_unusable, make_loader, measure_seconds, refuse_short,
 )
 from ramospeech.checkpoints import (
-    CheckpointError, load_checkpoint, save_checkpoint, save_model,
+    CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
 )
 from ramospeech.corpora import Split
 from ramospeech.evaluation import evaluate, recognise_split
@@ -73,6 +73,16 @@ class Trainer:
         self.loader = make_loader(
             dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers
         )
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the weights of a model file. Raises CheckpointError where it does not fit."""
+        model, inventory, facts = load_model(path)
+        if facts["preset"] != self.settings.preset:
+            raise CheckpointError(
+                f"{path} is a model '{facts['preset']}', not '{self.settings.preset}'")
+        if inventory.symbols != self.inventory.symbols:
+            raise CheckpointError(f"{path} was trained with another list of syllables")
+        self.model.load_state_dict(model.state_dict())
 
     @property
     def total_steps(self) -> int:

@@ -10,7 +10,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ramospeech import training
-from ramospeech.checkpoints import CheckpointError, load_checkpoint, load_model, save_checkpoint
+from ramospeech.checkpoints import (
+    CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
+)
 from ramospeech.corpora import Split
 from ramospeech.evaluation import evaluate, recognise_split
 from ramospeech.manifest import Utterance
@@ -327,3 +329,43 @@ def test_the_batch_size_does_not_matter(train, dev):
     assert sorted(readings[0]) == list(range(len(dev))) and all(readings[0].values())
     rates = [evaluate(trainer.model, trainer.inventory, dev, size).toned.rate for size in (1, 16)]
     assert rates[0] == rates[1]
+
+
+def test_a_run_can_start_from_a_model_file(train, dev, tmp_path):
+    trained = Trainer(train, dev, SETTINGS)
+    trained.train_epoch()
+    file = tmp_path / "model.safetensors"
+    save_model(file, trained.model, trained.inventory, {"preset": "lesson"})
+    started = Trainer(train, dev, replace(SETTINGS, averaging=0.9))
+    started.start_from(file)
+    weights = trained.model.state_dict()
+    for name, tensor in started.model.state_dict().items():
+        assert torch.allclose(tensor, weights[name], rtol=1e-3, atol=1e-4), name
+    assert started.step == 0 and started.epoch == 0
+    with pytest.raises(CheckpointError, match="model 'lesson', not 'full'"):
+        Trainer(train, dev, replace(SETTINGS, preset="full")).start_from(file)
+
+
+def test_the_mean_of_the_weights_follows_them(train, dev):
+    """Against the formula, step by step; batch statistics are averaged too."""
+    trainer = Trainer(train, dev, replace(SETTINGS, averaging=0.75))
+    mean = None
+    for batch in list(trainer.loader)[:3]:
+        trainer.train_batch(batch)
+        now = {name: tensor.double() for name, tensor in trainer.model.state_dict().items()}
+        mean = now if mean is None else {
+            name: 0.75 * mean[name] + 0.25 * now[name] for name in now}
+    for name, tensor in trainer.judged_model.state_dict().items():
+        if tensor.is_floating_point():
+            assert torch.allclose(tensor.double(), mean[name], rtol=1e-4, atol=1e-6), name
+    assert trainer.judged_model is not trainer.model
+
+
+def test_the_mean_of_the_weights_is_resumed(train, dev):
+    trainer = Trainer(train, dev, replace(SETTINGS, averaging=0.9))
+    trainer.train_epoch()
+    other = Trainer(train, dev, replace(SETTINGS, averaging=0.9))
+    other.load_state(trainer.state())
+    trainer.train_epoch(), other.train_epoch()
+    for name, tensor in trainer.average.state_dict().items():
+        assert torch.equal(tensor, other.average.state_dict()[name]), name
