@@ -1,5 +1,6 @@
 """Training on a dozen utterances: does it learn, does it repeat, does it go on where it was."""
 
+import copy
 import math
 import re
 from dataclasses import replace
@@ -364,8 +365,10 @@ def test_the_mean_of_the_weights_follows_them(train, dev):
 def test_the_mean_of_the_weights_is_resumed(train, dev):
     trainer = Trainer(train, dev, replace(SETTINGS, averaging=0.9))
     trainer.train_epoch()
+    state = copy.deepcopy(trainer.state())
+    trainer.train_epoch()
     other = Trainer(train, dev, replace(SETTINGS, averaging=0.9))
-    other.load_state(trainer.state())
-    trainer.train_epoch(), other.train_epoch()
+    other.load_state(state)
+    other.train_epoch()
     for name, tensor in trainer.average.state_dict().items():
         assert torch.equal(tensor, other.average.state_dict()[name]), name
