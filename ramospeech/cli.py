@@ -8,11 +8,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ramospeech import __version__
-from ramospeech.corpora import MODULES, download, get_corpus, is_prepared, open_split, prepare
+from ramospeech.corpora import (
+    ALL, MODULES, download, get_corpus, is_prepared, open_split, prepare,
+)
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.settings import PRESETS, Settings
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
+_CORPORA = f"the corpus: {', '.join(MODULES)}; several joined by +, or {ALL}, the real ones prepared"
+_LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
 
 # What imports torch is imported inside the command that needs it, so that `--help` answers at once.
 
@@ -74,9 +78,11 @@ def _add_corpora_commands(commands) -> None:
     fetch.add_argument("name", choices=list(MODULES), help="the corpus")
     fetch.add_argument("--to", type=Path, default=None,
                        help="the folder to put it in; default: the data folder")
+    fetch.add_argument("--labels", default=None, help=_LABELS)
     make = _command(commands, "prepare", run_prepare, "write the manifests of a corpus")
     make.add_argument("name", choices=list(MODULES), help="the corpus")
     make.add_argument("--root", type=Path, default=None, help="where a copy of it lies")
+    make.add_argument("--labels", default=None, help=_LABELS)
 
 
 def run_corpora(options) -> int:
@@ -89,12 +95,12 @@ def run_corpora(options) -> int:
 def run_download(options) -> int:
     root = download(options.name, options.to)
     print(f"{options.name} lies in {root}")
-    print(prepare(options.name, root).summary())
+    print(prepare(options.name, root, options.labels).summary())
     return 0
 
 
 def run_prepare(options) -> int:
-    found = prepare(options.name, options.root)
+    found = prepare(options.name, options.root, options.labels)
     print(f"{options.name}, recordings in {found.root}\n{found.summary()}")
     return 0
 
@@ -103,7 +109,7 @@ def _add_train_command(commands) -> None:
     parser = _command(commands, "train", run_train, "train the acoustic model")
     default = Settings()
     add = parser.add_argument
-    add("--data_type", "--data-type", default="mini", help="the corpus: " + ", ".join(MODULES))
+    add("--data_type", "--data-type", default="mini", help=_CORPORA)
     add("--model_path", "--model-path", type=Path, default=Path("runs"),
         help="the folder of all runs")
     add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
@@ -148,7 +154,7 @@ def run_train(options) -> int:
         _settings(options, checkpoint), _device(options.device), options.workers,
     )
     _print_plan(trainer, folder)
-    run = Run(trainer, folder, facts={"corpus": options.data_type, "commit": commit()})
+    run = Run(trainer, folder, facts={"corpus": trainer.train.corpus, "commit": commit()})
     if checkpoint:
         run.resume(checkpoint)
         print(f"going on after epoch {trainer.epoch}")
@@ -218,7 +224,7 @@ def _add_evaluate_command(commands) -> None:
     parser = _command(commands, "evaluate", run_evaluate, "measure a model's errors on a corpus")
     add = parser.add_argument
     add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
-    add("--data_type", "--data-type", default="mini", help="the corpus: " + ", ".join(MODULES))
+    add("--data_type", "--data-type", default="mini", help=_CORPORA)
     add("--split", default="test", help="which list of the corpus")
     add("--batch_size", "--batch-size", type=_positive, default=16, help="utterances at once")
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")

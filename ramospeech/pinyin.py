@@ -50,6 +50,18 @@ def _unread(text: str) -> list[str]:
 
 
 @cache
+def respell(syllable: str) -> str:
+    """A toned syllable of another source in our spelling: `de5` = `de`, `nü3` = `nv3`, `jv4` = `ju4`.
+
+    What is no syllable in the first place is still none.
+    """
+    plain = re.sub("u:|ü", "v", syllable.lower())
+    plain = re.sub("(?<=^[jqxy])v", "u", plain)
+    plain = re.sub("(?<=^[ln])ue", "ve", plain)
+    return re.sub("[05]$", "", plain)
+
+
+@cache
 def is_syllable(token: str) -> bool:
     """Whether `token` is spelt like a toned syllable (`hao3`, `de`) or is `<UNK>`."""
     return token == UNK or _SYLLABLE.fullmatch(token) is not None

@@ -14,7 +14,7 @@ import torch
 from ramospeech import __version__, training
 from ramospeech.checkpoints import load_checkpoint, load_model, save_model
 from ramospeech.cli import build_parser, main
-from ramospeech.corpora import open_split
+from ramospeech.corpora import get_corpus, open_split
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
@@ -82,7 +82,7 @@ def test_every_flag_has_help():
 
 @pytest.mark.parametrize("arguments", [
     [], ["listen"], ["transcribe"], ["train", "--epochs", "0"], ["train", "--batch_size", "x"],
-    ["train", "--preset", "huge"], ["download", "thchs"], ["transcribe", "a.wav", "--loud"],
+    ["train", "--preset", "huge"], ["download", "timit"], ["transcribe", "a.wav", "--loud"],
     ["transcribe", "a.wav", "--device", "abacus"],
 ])
 def test_a_wrong_call_says_so(ramospeech, arguments):
@@ -149,11 +149,45 @@ def test_flags_with_hyphens_are_the_same(ramospeech):
     assert vars(underscores) == vars(hyphens)
 
 
-@pytest.mark.parametrize("corpus", ["thchs", "aishell", "all"])
+@pytest.mark.parametrize("corpus", ["timit", "mini+timit", "", "mini+"])
 def test_a_corpus_that_is_not_there(ramospeech, corpus):
     status, out, err = ramospeech("train", "--data_type", corpus)
     assert (status, out, len(err)) == (1, [], 1)
-    assert corpus in err[0] and "mini" in err[0]
+    assert f"no corpus {corpus.split('+')[-1]!r}; there are mini, audio-cmn, thchs" in err[0]
+
+
+@pytest.mark.parametrize("corpus", ["thchs", "mini+aishell", "all"])
+def test_a_corpus_of_the_list_that_is_not_prepared(ramospeech, corpus):
+    status, out, err = ramospeech("evaluate", "--data_type", corpus)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert corpus.split("+")[-1] in err[0] and "run `ramospeech download" in err[0]
+
+
+@pytest.fixture
+def two_corpora(small_mini, tmp_path, monkeypatch):
+    """The same utterances under two names, with labels of two sources."""
+    for name, source in (("mini", "the first"), ("audio-cmn", "the second")):
+        shutil.copytree(small_mini / "mini", tmp_path / "two" / name)
+        path = tmp_path / "two" / name / "corpus.json"
+        facts = json.loads(path.read_text()) | {"version": get_corpus(name).version,
+                                                "label_source": source}
+        path.write_text(json.dumps(facts))
+    monkeypatch.setenv("RAMOSPEECH_DATA", str(tmp_path / "two"))
+
+
+def test_a_union_is_trained_on_and_judged_by(ramospeech, two_corpora):
+    status, out, err = ramospeech("train", "--data_type", "audio-cmn+mini", "--epochs", 1)
+    assert (status, err) == (0, [])
+    assert out[0] == ("audio-cmn+mini: 24 utterances to train on, 8 to judge by; "
+                      "labels: the second (audio-cmn), the first (mini)")
+    _, _, facts = load_model(Path("runs/dfcnn/best.safetensors"))
+    assert facts["corpus"] == "audio-cmn+mini"
+
+
+def test_all_is_judged_by_the_real_corpora(ramospeech, two_corpora, model_file):
+    _, out, _ = ramospeech("evaluate", "--data_type", "all", "--model", model_file, "--json")
+    facts = json.loads("".join(out))
+    assert (facts["corpus"], facts["label_source"]) == ("audio-cmn", "the second")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
