@@ -11,6 +11,7 @@ from ramospeech import __version__
 from ramospeech.corpora import (
     ALL, MODULES, download, get_corpus, is_prepared, open_split, prepare,
 )
+from ramospeech.files import refuse_unwritable, write_text
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.settings import PRESETS, Settings
 
@@ -230,22 +231,42 @@ def _add_evaluate_command(commands) -> None:
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--confusions", type=int, default=10, metavar="N", help="how many confusions to list")
     add("--json", action="store_true", help="print one JSON object, with command and commit")
+    add("--report", type=Path, metavar="FILE",
+        help="write a page (HTML, all in one file) of the errors: the worst utterances with sound, "
+             "spectrogram and alignment; confusions; error by length and by how often a syllable "
+             "was heard in training")
+    add("--worst", type=_positive, default=20, metavar="N",
+        help="how many of the worst utterances the page shows")
+    add("--trained_on", "--trained-on", nargs="+", default=[], metavar="CORPUS[/SPLIT]",
+        help="where the page counts how often a syllable was heard in training; left out: in the "
+             "split train of the corpus that the model file names")
 
 
 def run_evaluate(options) -> int:
     from ramospeech.checkpoints import load_model
-    from ramospeech.evaluation import evaluate
+    from ramospeech.evaluation import judge, recognise_split
     from ramospeech.report import evaluation_facts, evaluation_text
 
-    model, inventory, facts = load_model(options.model)
+    model, inventory, model_facts = load_model(options.model)
     device, split = _device(options.device), open_split(options.data_type, options.split)
-    result = evaluate(model.to(device), inventory, split, options.batch_size)
+    if options.report:  # what can go wrong goes wrong before the work
+        from ramospeech.error_page import count_training, error_page
+
+        refuse_unwritable(options.report)
+        training = count_training(model_facts, options.trained_on)
+    readings = dict(recognise_split(model.to(device), inventory, split, options.batch_size))
+    result = judge(readings.items(), inventory, split)
+    facts = evaluation_facts(result, split, options.model, device)
+    if options.report:
+        write_text(options.report, error_page(
+            facts, result, readings, split, model, inventory, training, options.worst))
     if options.json:
-        facts = evaluation_facts(result, split, options.model, device)
         print(json.dumps(facts, ensure_ascii=False, indent=2))
     else:
-        print(f"a model trained on {facts.get('corpus', 'an unknown corpus')}:")
+        print(f"a model trained on {model_facts.get('corpus', 'an unknown corpus')}:")
         print(evaluation_text(result, split, options.model, options.confusions))
+        if options.report:
+            print(f"\nthe page of errors is {options.report}")
     return 0
 
 

@@ -23,6 +23,7 @@ NEUTRAL_TONE = 5
 
 _DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 _SPELLING = {"n2": "en2", "n4": "en4", "ng2": "en2", "ng4": "en4"}  # 嗯, spelt with a vowel
+INITIALS = "b p m f d t n l g k h j q x zh ch sh r z c s".split()  # by where the mouth forms them
 _INITIAL = "[bpmfdtnlgkhjqxrzcsyw]|zh|ch|sh"  # as spelt, so with y and w
 _FINAL = ("a ai an ang ao e ei en eng er i ia ian iang iao ie in ing iong iu o ong ou "
           "u ua uai uan uang ue ui un uo v ve van vn").replace(" ", "|")

@@ -11,10 +11,11 @@ import pytest
 import soundfile
 import torch
 
-from ramospeech import __version__, training
+from ramospeech import __version__, evaluation, training
 from ramospeech.checkpoints import load_checkpoint, load_model, save_model
 from ramospeech.cli import build_parser, main
 from ramospeech.corpora import get_corpus, open_split
+from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
@@ -241,6 +242,39 @@ def test_evaluate_in_numbers(ramospeech, model_file):
     assert (status, err) == (0, [])
     assert facts["split"] == "dev" and facts["utterances"] == 4
     assert facts["toned_syllables"]["error_rate"] > 0.5  # it is untrained
+
+
+def test_evaluate_writes_a_page(ramospeech, model_file, monkeypatch):
+    recognised = []
+    monkeypatch.setattr(evaluation, "recognise_batch", lambda model, batch: (
+        recognised.extend(batch.indices) or recognise_batch(model, batch)))
+    flags = ["--model", model_file, "--report", "pages/errors.html", "--worst", 2]
+    status, out, err = ramospeech("evaluate", *flags)
+    page = Path("pages/errors.html").read_text(encoding="utf-8")
+    assert (status, err) == (0, []) and out[-1] == "the page of errors is pages/errors.html"
+    assert sorted(recognised) == [0, 1, 2, 3]  # the split was read once
+    assert page.count("<audio") == 2 and "does not say what the model was trained on" in page
+    assert os.listdir("pages") == ["errors.html"]
+
+    status, out, _ = ramospeech("evaluate", *flags, "--json", "--trained_on", "mini", "mini/dev")
+    again = Path("pages/errors.html").read_text(encoding="utf-8")
+    assert status == 0 and json.loads("\n".join(out))["utterances"] == 4
+    assert "12 utterances of mini train" in again and "4 utterances of mini dev" in again
+
+
+@pytest.mark.parametrize("flags, reason", [
+    (["--report", "a_file/errors.html"], "a_file/errors.html: cannot be written"),
+    (["--report", "."], ".: cannot be written"),
+    (["--report", "errors.html", "--trained_on", "audio-cmn"], "audio-cmn is not prepared"),
+])
+def test_a_page_that_cannot_be_made_is_refused_before_the_work(
+    ramospeech, model_file, monkeypatch, flags, reason
+):
+    monkeypatch.setattr(evaluation, "recognise_batch", lambda *_: pytest.fail("it went to work"))
+    Path("a_file").touch()
+    status, out, err = ramospeech("evaluate", "--model", model_file, *flags)
+    assert (status, out, len(err)) == (1, [], 1) and reason in err[0]
+    assert os.listdir() == ["a_file"]
 
 
 def test_a_split_that_is_not_there(ramospeech, model_file):
