@@ -250,23 +250,22 @@ def run_evaluate(options) -> int:
     model, inventory, model_facts = load_model(options.model)
     device, split = _device(options.device), open_split(options.data_type, options.split)
     if options.report:  # what can go wrong goes wrong before the work
-        from ramospeech.error_page import count_training, error_page
+        from ramospeech.breakdown import count_training
+        from ramospeech.error_page import error_page
 
         refuse_unwritable(options.report)
         training = count_training(model_facts, options.trained_on)
     readings = dict(recognise_split(model.to(device), inventory, split, options.batch_size))
     result = judge(readings.items(), inventory, split)
     facts = evaluation_facts(result, split, options.model, device)
-    if options.report:
-        write_text(options.report, error_page(
-            facts, result, readings, split, model, inventory, training, options.worst))
     if options.json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
     else:
         print(f"a model trained on {model_facts.get('corpus', 'an unknown corpus')}:")
         print(evaluation_text(result, split, options.model, options.confusions))
-        if options.report:
-            print(f"\nthe page of errors is {options.report}")
+    if options.report:
+        write_text(options.report, error_page(
+            facts, result, readings, split, model, inventory, training, options.worst))
     return 0
 
 
