@@ -35,11 +35,16 @@ def table(results: list[dict]) -> list[str]:
     lines = ["| audio-cmn | utterances | toned syllables | base syllables | tones |",
              "| --- | --- | --- | --- | --- |"]
     for facts in results:
-        rates = (facts["toned_syllables"]["error_rate"], facts["base_syllables"]["error_rate"],
-                 facts["tone_error_rate"])
-        lines.append(f"| {SPLITS[facts['split']]} | {facts['utterances']} | "
-                     + " | ".join(f"{rate:.1%}" for rate in rates) + " |")
+        lines.append(_row(SPLITS[facts["split"]], facts))
+        if "inside_inventory" in facts:
+            lines.append(_row("those inside the inventory", facts["inside_inventory"]))
     return lines
+
+
+def _row(name: str, facts: dict) -> str:
+    rates = (facts["toned_syllables"]["error_rate"], facts["base_syllables"]["error_rate"],
+             facts["tone_error_rate"])
+    return " | ".join([f"| {name}", str(facts["utterances"]), *map("{:.1%}".format, rates)]) + " |"
 
 
 if __name__ == "__main__":

@@ -8,11 +8,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ramospeech import __version__
-from ramospeech.corpora import MODULES, download, get_corpus, is_prepared, open_split, prepare
+from ramospeech.corpora import (
+    ALL, MODULES, download, get_corpus, is_prepared, open_split, prepare,
+)
+from ramospeech.files import refuse_unwritable, write_text
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.settings import PRESETS, Settings
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
+_CORPORA = f"the corpus: {', '.join(MODULES)}; several joined by +, or {ALL}, the real ones prepared"
+_LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
 
 # What imports torch is imported inside the command that needs it, so that `--help` answers at once.
 
@@ -74,9 +79,11 @@ def _add_corpora_commands(commands) -> None:
     fetch.add_argument("name", choices=list(MODULES), help="the corpus")
     fetch.add_argument("--to", type=Path, default=None,
                        help="the folder to put it in; default: the data folder")
+    fetch.add_argument("--labels", default=None, help=_LABELS)
     make = _command(commands, "prepare", run_prepare, "write the manifests of a corpus")
     make.add_argument("name", choices=list(MODULES), help="the corpus")
     make.add_argument("--root", type=Path, default=None, help="where a copy of it lies")
+    make.add_argument("--labels", default=None, help=_LABELS)
 
 
 def run_corpora(options) -> int:
@@ -89,12 +96,12 @@ def run_corpora(options) -> int:
 def run_download(options) -> int:
     root = download(options.name, options.to)
     print(f"{options.name} lies in {root}")
-    print(prepare(options.name, root).summary())
+    print(prepare(options.name, root, options.labels).summary())
     return 0
 
 
 def run_prepare(options) -> int:
-    found = prepare(options.name, options.root)
+    found = prepare(options.name, options.root, options.labels)
     print(f"{options.name}, recordings in {found.root}\n{found.summary()}")
     return 0
 
@@ -103,7 +110,7 @@ def _add_train_command(commands) -> None:
     parser = _command(commands, "train", run_train, "train the acoustic model")
     default = Settings()
     add = parser.add_argument
-    add("--data_type", "--data-type", default="mini", help="the corpus: " + ", ".join(MODULES))
+    add("--data_type", "--data-type", default="mini", help=_CORPORA)
     add("--model_path", "--model-path", type=Path, default=Path("runs"),
         help="the folder of all runs")
     add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
@@ -156,7 +163,7 @@ def run_train(options) -> int:
     if options.start_from and not checkpoint:
         trainer.start_from(options.start_from)
     _print_plan(trainer, folder)
-    run = Run(trainer, folder, facts=_facts(options))
+    run = Run(trainer, folder, facts=_facts(options, trainer.train.corpus))
     if checkpoint:
         run.resume(checkpoint)
         print(f"going on after epoch {trainer.epoch}")
@@ -169,11 +176,11 @@ def run_train(options) -> int:
     return 0
 
 
-def _facts(options) -> dict:
+def _facts(options, corpus: str) -> dict:
     """What a model file tells of its training beside the settings."""
     from ramospeech.report import commit
 
-    facts = {"corpus": options.data_type, "commit": commit()}
+    facts = {"corpus": corpus, "commit": commit()}
     return facts | ({"start_from": options.start_from.name} if options.start_from else {})
 
 
@@ -234,28 +241,47 @@ def _add_evaluate_command(commands) -> None:
     parser = _command(commands, "evaluate", run_evaluate, "measure a model's errors on a corpus")
     add = parser.add_argument
     add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
-    add("--data_type", "--data-type", default="mini", help="the corpus: " + ", ".join(MODULES))
+    add("--data_type", "--data-type", default="mini", help=_CORPORA)
     add("--split", default="test", help="which list of the corpus")
     add("--batch_size", "--batch-size", type=_positive, default=16, help="utterances at once")
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--confusions", type=int, default=10, metavar="N", help="how many confusions to list")
     add("--json", action="store_true", help="print one JSON object, with command and commit")
+    add("--report", type=Path, metavar="FILE",
+        help="write a page (HTML, all in one file) of the errors: the worst utterances with sound, "
+             "spectrogram and alignment; confusions; error by length and by how often a syllable "
+             "was heard in training")
+    add("--worst", type=_positive, default=20, metavar="N",
+        help="how many of the worst utterances the page shows")
+    add("--trained_on", "--trained-on", nargs="+", default=[], metavar="CORPUS[/SPLIT]",
+        help="where the page counts how often a syllable was heard in training; left out: in the "
+             "split train of the corpus that the model file names")
 
 
 def run_evaluate(options) -> int:
     from ramospeech.checkpoints import load_model
-    from ramospeech.evaluation import evaluate
+    from ramospeech.evaluation import judge, recognise_split
     from ramospeech.report import evaluation_facts, evaluation_text
 
-    model, inventory, facts = load_model(options.model)
+    model, inventory, model_facts = load_model(options.model)
     device, split = _device(options.device), open_split(options.data_type, options.split)
-    result = evaluate(model.to(device), inventory, split, options.batch_size)
+    if options.report:  # what can go wrong goes wrong before the work
+        from ramospeech.breakdown import count_training
+        from ramospeech.error_page import error_page
+
+        refuse_unwritable(options.report)
+        training = count_training(model_facts, options.trained_on)
+    readings = dict(recognise_split(model.to(device), inventory, split, options.batch_size))
+    result = judge(readings.items(), inventory, split)
+    facts = evaluation_facts(result, split, options.model, device)
     if options.json:
-        facts = evaluation_facts(result, split, options.model, device)
         print(json.dumps(facts, ensure_ascii=False, indent=2))
     else:
-        print(f"a model trained on {facts.get('corpus', 'an unknown corpus')}:")
+        print(f"a model trained on {model_facts.get('corpus', 'an unknown corpus')}:")
         print(evaluation_text(result, split, options.model, options.confusions))
+    if options.report:
+        write_text(options.report, error_page(
+            facts, result, readings, split, model, inventory, training, options.worst))
     return 0
 
 

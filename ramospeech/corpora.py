@@ -7,21 +7,20 @@ them back, the same way for every corpus.
 
 import importlib
 import json
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ramospeech.files import brief, write_text
 from ramospeech.manifest import Utterance, read_manifest, write_manifest
 from ramospeech.paths import data_dir
+from ramospeech.preparation import CorpusError, Preparation
 
 FACTS = ("version", "root", "label_source", "splits", "skipped")  # in corpus.json
-MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn", "espeak": "corpus_espeak"}
-
-
-class CorpusError(ValueError):
-    """A corpus that is unknown, not prepared or not whole; the message says what to do."""
+MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn", "thchs": "corpus_thchs",
+           "aishell": "corpus_aishell", "primewords": "corpus_primewords",
+           "st-cmds": "corpus_st_cmds", "espeak": "corpus_espeak"}
+ALL = "all"  # the real corpora that are prepared
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,17 @@ class Corpus:
     description: str
     licence: str
     label_source: str  # who read the hanzi: error rates against other labels do not compare
-    prepare: Callable[[Path | None], "Preparation"]  # takes the root of a copy
+    prepare: Callable[..., Preparation]  # takes the root of a copy, and a choice of labels
     download: Callable[[Path], Path] | None = None  # takes a target folder, returns a root
     version: str = "1"  # another version means: prepare again
     embedded: bool = False  # needs no download: prepared on first use
+    synthetic: bool = False  # spoken by a machine: no part of `all`
+    label_choices: Mapping[str, str] = field(default_factory=dict)  # other sources, by name
 
 
 @dataclass(frozen=True)
 class Split:
-    """One list of a prepared corpus."""
+    """One list of a prepared corpus, or of several."""
 
     corpus: str
     name: str
@@ -53,24 +54,6 @@ class Split:
 
     def audio_path(self, index: int) -> Path:
         return self.root / self.utterances[index].path
-
-
-@dataclass
-class Preparation:
-    """What preparing a corpus found: the lists, and what was left out for which reason."""
-
-    root: Path
-    splits: dict[str, list[Utterance]] = field(default_factory=dict)
-    skipped: Counter[str] = field(default_factory=Counter)
-
-    def keep(self, split: str, utterance: Utterance) -> None:
-        self.splits.setdefault(split, []).append(utterance)
-
-    def summary(self) -> str:
-        """Lines that account for every recording that was found."""
-        kept = [f"  {name:10} {len(items):6} kept" for name, items in self.splits.items()]
-        left = [f"  {count:17} skipped: {reason}" for reason, count in self.skipped.most_common()]
-        return "\n".join(kept + left)
 
 
 def get_corpus(name: str) -> Corpus:
@@ -90,54 +73,93 @@ def download(name: str, target: Path | None = None) -> Path:
     return corpus.download(target)
 
 
-def prepare(name: str, root: Path | None = None) -> Preparation:
+def prepare(name: str, root: Path | None = None, labels: str | None = None) -> Preparation:
     """Find a corpus's recordings under `root` and write its manifests into the data folder.
 
-    Raises CorpusError where there is nothing to list.
+    `labels` names another source of the labels than the corpus's usual one. Raises CorpusError
+    where there is nothing to list, or no such source.
     """
     corpus = get_corpus(name)
-    found = corpus.prepare(root)
+    label_source = choose_labels(corpus, labels)
+    found = corpus.prepare(root, labels) if labels else corpus.prepare(root)
     if not found.splits:
         raise CorpusError(f"no recording of {name} was kept in {found.root}\n{found.summary()}")
+    facts = {"version": corpus.version, "root": str(found.root.resolve()),
+             "label_source": label_source,
+             "splits": {split: len(found.splits[split]) for split in found.names()},
+             "speakers": {split: len(found.speakers[split]) for split in found.names()},
+             "shared": found.shared(), "skipped": dict(found.skipped)}
     folder = data_dir() / name
+    (folder / "corpus.json").unlink(missing_ok=True)  # the lists and their facts change as one
     for split, utterances in found.splits.items():
         write_manifest(folder / f"{split}.txt", utterances)
-    facts = {"version": corpus.version, "root": str(found.root.resolve()),
-             "label_source": corpus.label_source,
-             "splits": {split: len(items) for split, items in found.splits.items()},
-             "skipped": dict(found.skipped)}
     write_text(folder / "corpus.json", json.dumps(facts, ensure_ascii=False, indent=2))
     return found
+
+
+def choose_labels(corpus: Corpus, labels: str | None) -> str:
+    """The label source that a choice stands for. Raises CorpusError where there is no such choice."""
+    if labels is None:
+        return corpus.label_source
+    if labels not in corpus.label_choices:
+        there = ", ".join(corpus.label_choices) or f"only {corpus.label_source}"
+        raise CorpusError(f"{corpus.name} has no labels {labels!r}; there are {there}")
+    return corpus.label_choices[labels]
 
 
 def open_split(name: str, split: str) -> Split:
     """One list of a prepared corpus; an embedded corpus is prepared on first use.
 
-    Raises CorpusError where the corpus is not prepared or has no such list.
+    Names joined by `+` give the union of their lists, and `all` that of the real corpora that are
+    prepared; what lacks the list is left out. Raises CorpusError where a corpus is not prepared, or
+    none has such a list.
     """
-    if "+" in name:
-        return _union(name, split)
-    corpus = get_corpus(name)
-    if corpus.embedded and not is_prepared(name):
+    facts = {part: _prepared_facts(part) for part in corpus_names(name)}
+    parts = [_open_part(part, split, facts[part]) for part in facts
+             if split in facts[part]["splits"]]
+    if not parts:
+        there = dict.fromkeys(item for part in facts.values() for item in part["splits"])
+        raise CorpusError(f"{name} has no split {split!r}; it has {', '.join(there)}")
+    return parts[0] if len(facts) == 1 else _join("+".join(facts), parts)
+
+
+def corpus_names(name: str) -> list[str]:
+    """The corpora that a name stands for: `thchs`, `thchs+aishell` or `all`."""
+    names = [item for part in name.split("+") for item in (real_corpora() if part == ALL else [part])]
+    return list(dict.fromkeys(names))
+
+
+def real_corpora() -> list[str]:
+    """The corpora of human speech that are prepared. Raises CorpusError where there are none."""
+    real = [name for name in MODULES if not get_corpus(name).synthetic]
+    prepared = [name for name in real if is_prepared(name)]
+    if not prepared:
+        raise CorpusError(f"{ALL}: no corpus of human speech is prepared; {how_to_get(real[0])}; "
+                          f"there are {', '.join(real)}")
+    return prepared
+
+
+def _prepared_facts(name: str) -> dict:
+    if get_corpus(name).embedded and not is_prepared(name):
         prepare(name)
     if not is_prepared(name):
         raise CorpusError(f"the corpus {name} is not prepared: {how_to_get(name)}")
-    facts = read_facts(name)
-    if split not in facts["splits"]:
-        raise CorpusError(f"{name} has no split {split!r}; it has {', '.join(facts['splits'])}")
+    return read_facts(name)
+
+
+def _open_part(name: str, split: str, facts: dict) -> Split:
     utterances = read_manifest(data_dir() / name / f"{split}.txt")
     return Split(name, split, utterances, Path(facts["root"]), facts["label_source"])
 
 
-def _union(name: str, split: str) -> Split:
-    parts = []
-    for part in name.split("+"):
-        if not is_prepared(part) or split in read_facts(part)["splits"]:
-            parts.append(open_split(part, split))
-    utterances = [utterance._replace(path=str(part.root / utterance.path))
-                  for part in parts for utterance in part.utterances]
-    label_source = "; ".join(dict.fromkeys(part.label_source for part in parts))
-    return Split(name, split, utterances, Path("/"), label_source)
+def _join(name: str, parts: list[Split]) -> Split:
+    """The union: one root for all of them, and the label source of each."""
+    utterances = [Utterance(f"{part.root}/{path}".lstrip("/"), pinyin, hanzi)
+                  for part in parts for path, pinyin, hanzi in part.utterances]
+    sources = {part.label_source for part in parts}
+    told = [f"{part.label_source} ({part.corpus})" for part in parts]
+    label_source = sources.pop() if len(sources) == 1 else ", ".join(told)
+    return Split(name, parts[0].name, utterances, Path("/"), label_source)
 
 
 def is_prepared(name: str) -> bool:
@@ -152,7 +174,7 @@ def read_facts(name: str) -> dict:
     path = data_dir() / name / "corpus.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        return {key: facts[key] for key in FACTS}
+        return facts | {key: facts[key] for key in FACTS}  # one that is missing is an error
     except FileNotFoundError:
         return {}
     except (ValueError, LookupError, TypeError) as error:

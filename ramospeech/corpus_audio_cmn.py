@@ -6,23 +6,22 @@ the syllables stay apart in the splits `syllables-dev` (a quarter of them, to ch
 `syllables` (to judge by): a voice that a model of the words never heard.
 """
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
-from ramospeech.corpora import Corpus, CorpusError, Preparation
+from ramospeech.corpora import Corpus
 from ramospeech.manifest import Utterance
-from ramospeech.pinyin import UNK, hanzi_to_pinyin
+from ramospeech.pinyin import UNK, hanzi_to_pinyin, respell
+from ramospeech.preparation import CorpusError, Preparation, find_copy, hash_number, split_of
 
 URL = "https://github.com/hugolpz/audio-cmn.git"
 COMMIT = "ff9ed3d0"
 WORDS, SYLLABLES = "64k/hsk", "64k/syllabs"  # MP3, 64 kbit/s
 _HANZI = re.compile(r"[\u3400-\u9fff〇]+")
 _TONED = re.compile(r"[a-z]+[1-4]")
-_TWO_DOTS = re.compile(r"(?<=^[jqxy])v")  # written v in a file name, u in pinyin: jv4 is ju4
 
 
 def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
@@ -66,14 +65,9 @@ def prepare(root: Path | None) -> Preparation:
 
 
 def _find_root(root: Path | None) -> Path:
-    if root is None:
-        raise CorpusError("say where the copy lies: `ramospeech prepare audio-cmn --root DIR`")
-    top = root.resolve()
-    top = top.parent if top.name == "64k" else top  # that folder of it will do, too
-    for folder in (WORDS, SYLLABLES):
-        if not (top / folder).is_dir():
-            raise CorpusError(f"{root} is no copy of audio-cmn: there is no folder {folder} in it")
-    return top
+    if root is not None and root.resolve().name == "64k":  # that folder of it will do, too
+        root = root.resolve().parent
+    return find_copy("audio-cmn", root, "audio-cmn", (WORDS, SYLLABLES))
 
 
 def _spoken(path: str) -> str:
@@ -83,35 +77,26 @@ def _spoken(path: str) -> str:
 def _add_word(found: Preparation, path: str) -> None:
     word = _spoken(path)
     if not _HANZI.fullmatch(word):
-        found.skipped["word with a gap or a sign in it"] += 1
+        found.skip("word with a gap or a sign in it")
         return
     syllables = hanzi_to_pinyin(word)
     if UNK in syllables:
-        found.skipped["word that pypinyin cannot read"] += 1
+        found.skip("word that pypinyin cannot read")
         return
-    found.keep(split_of(word), Utterance(path, " ".join(syllables), word))
+    found.keep(split_of(word), Utterance(path, " ".join(syllables), word), "Yue Tan")
 
 
 def _add_syllable(found: Preparation, path: str) -> None:
     syllable = _spoken(path)
     if syllable.endswith("5"):  # seconds long, with several takes in one recording
-        found.skipped["neutral tone: not a recording of one syllable"] += 1
+        found.skip("neutral tone: not a recording of one syllable")
     elif not _TONED.fullmatch(syllable):
-        found.skipped["interjection or syllable outside the usual table"] += 1
+        found.skip("interjection or syllable outside the usual table")
     else:
-        pinyin = _TWO_DOTS.sub("u", syllable)
-        found.keep("syllables-dev" if _hash(pinyin) % 4 == 0 else "syllables",
-                   Utterance(path, pinyin, ""))
-
-
-def split_of(word: str) -> str:
-    """90 % train, 5 % dev, 5 % test, by a hash of the word: a word is in one split only."""
-    percent = _hash(word) % 100
-    return "train" if percent < 90 else "dev" if percent < 95 else "test"
-
-
-def _hash(text: str) -> int:
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16)
+        pinyin = respell(syllable)
+        to_choose_by = hash_number(pinyin) % 4 == 0
+        found.keep("syllables-dev" if to_choose_by else "syllables",
+                   Utterance(path, pinyin, ""), "Chen Wang")
 
 
 CORPUS = Corpus(

@@ -5,35 +5,38 @@ come equally often, in rows of one to five that mean nothing, so that nothing ca
 they sound. No voice of mini's dev and test speaks here: those stay unheard.
 """
 
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from ramospeech.corpora import Corpus, Preparation
+from ramospeech.corpora import Corpus
 from ramospeech.corpus_mini import manifest_path, parse_voice, speak_utterance
 from ramospeech.espeak import variants
 from ramospeech.manifest import Utterance, read_manifest
 from ramospeech.paths import data_dir
 from ramospeech.pinyin import Inventory
+from ramospeech.preparation import Preparation
 
 SEED = 2019
 UTTERANCES = 8000
 LENGTHS = (0.25, 0.4, 0.2, 0.1, 0.05)  # how often a row has 1, 2, ... syllables
 TONELESS = {"whisper", "whisperf"}
-VERSION = "1"
+VERSION = "1-" + version("espeakng-loader")  # another one may sound otherwise
 
 
 def prepare(root: Path | None = None) -> Preparation:
     """Speak every utterance that is not there yet, into `root` or the data folder."""
-    found = Preparation(root or data_dir() / "espeak" / f"recordings-{VERSION}")
+    found = Preparation(root or data_dir() / "espeak" / VERSION)
     for utterance in tqdm(draw_utterances(), total=UTTERANCES, desc="speaking espeak"):
         speak_utterance(utterance, found.root)
-        found.keep("train", utterance)
+        found.keep("train", utterance, parse_voice(utterance.path)[0].variant)
     return found
 
 
-def draw_utterances(count: int = UTTERANCES):
+def draw_utterances(count: int = UTTERANCES) -> Iterator[Utterance]:
     """Rows of syllables, each with its speaker; always the same ones."""
     rng = np.random.default_rng(SEED)
     voices, symbols, deck = training_voices(), Inventory.read().symbols[2:], []
@@ -63,4 +66,5 @@ CORPUS = Corpus(
     prepare=prepare,
     version=VERSION,
     embedded=True,
+    synthetic=True,
 )

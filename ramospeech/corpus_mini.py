@@ -12,11 +12,12 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from ramospeech.corpora import Corpus, Preparation
+from ramospeech.corpora import Corpus
 from ramospeech.espeak import SPEAKING_RATE, Voice, speak
 from ramospeech.files import write_atomically
 from ramospeech.manifest import Utterance, read_manifest
 from ramospeech.paths import DATA_CONFIG, data_dir
+from ramospeech.preparation import Preparation
 
 SPLITS = ("train", "dev", "test")
 LABEL_SOURCE = "pypinyin 0.55"
@@ -34,7 +35,7 @@ def prepare(root: Path | None = None) -> Preparation:
         utterances = read_manifest(manifest_path(split))
         for utterance in tqdm(utterances, desc=f"speaking mini's {split}", leave=False):
             speak_utterance(utterance, found.root)
-            found.keep(split, utterance)
+            found.keep(split, utterance, parse_voice(utterance.path)[0].variant)
     return found
 
 
@@ -75,4 +76,5 @@ CORPUS = Corpus(
     prepare=prepare,
     version=fingerprint(),
     embedded=True,
+    synthetic=True,
 )

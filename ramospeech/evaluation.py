@@ -1,6 +1,6 @@
 """A model against the references of a split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from tqdm import tqdm
@@ -11,6 +11,7 @@ from ramospeech.decoders import Hypothesis, greedy_decode
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
+from ramospeech.recognition import Reading, read_hypothesis
 
 
 @torch.inference_mode()
@@ -23,15 +24,15 @@ def recognise_batch(model: AcousticModel, batch: Batch) -> list[Hypothesis]:
 
 def recognise_split(
     model: AcousticModel, inventory: Inventory, split: Split, batch_size: int = 16
-) -> Iterator[tuple[int, list[str]]]:
-    """Index and recognised syllables of every utterance, short ones first."""
+) -> Iterator[tuple[int, Reading]]:
+    """Index and reading of every utterance, short ones first."""
     loader = make_loader(SpeechDataset(split, inventory), measure_seconds(split), batch_size)
     was_training = model.training
     model.eval()
     try:
         for batch in tqdm(loader, desc=f"recognising {split.corpus} {split.name}", leave=False):
             for index, hypothesis in zip(batch.indices, recognise_batch(model, batch)):
-                yield index, inventory.decode(hypothesis.tokens)
+                yield index, read_hypothesis(hypothesis, inventory)
     finally:
         model.train(was_training)
 
@@ -40,7 +41,18 @@ def evaluate(
     model: AcousticModel, inventory: Inventory, split: Split, batch_size: int = 16
 ) -> Evaluation:
     """Error rates of a model on a split."""
-    result = Evaluation(split.label_source)
-    for index, hypothesis in recognise_split(model, inventory, split, batch_size):
-        result.add(split.utterances[index].syllables, hypothesis)
+    return judge(recognise_split(model, inventory, split, batch_size), inventory, split)
+
+
+def judge(
+    readings: Iterable[tuple[int, Reading]], inventory: Inventory, split: Split
+) -> Evaluation:
+    """Error rates of what `recognise_split` gave."""
+    result, inside = Evaluation(split.label_source), Evaluation(split.label_source)
+    for index, reading in readings:
+        reference = split.utterances[index].syllables
+        result.add(reference, reading.syllables)
+        if all(syllable in inventory for syllable in reference):
+            inside.add(reference, reading.syllables)
+    result.inside = inside if inside.utterances < result.utterances else None
     return result

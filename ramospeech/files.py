@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -22,6 +23,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OSError(f"{path}: cannot be written ({brief(error)})") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise OSError, naming the path, where no file can be written; before hours of work, say."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: cannot be written (it is a folder)")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({brief(error)})") from None
 
 
 def write_text(path: Path, text: str) -> None:

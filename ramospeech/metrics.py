@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from rapidfuzz.distance import Levenshtein
 
@@ -35,6 +36,13 @@ class ErrorCounts:
         self.reference_length += len(reference)
 
 
+def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
+    """The errors of one utterance."""
+    counts = ErrorCounts()
+    counts.add(reference, hypothesis)
+    return counts
+
+
 @dataclass
 class Evaluation:
     """The error rates of many utterances, and what was taken for what.
@@ -46,6 +54,8 @@ class Evaluation:
       `base`), the part whose tone is wrong.
     - `confusions`: how often a reference syllable came out as another (by the edits of `toned`).
     - `tone_confusions`: the same for tones, 1 to 5, right ones included (by the edits of `base`).
+    - `inside`: the same figures for the utterances that the model could get right, because all
+      their syllables are among its classes; None where these are all utterances.
     """
 
     label_source: str
@@ -54,6 +64,12 @@ class Evaluation:
     base: ErrorCounts = field(default_factory=ErrorCounts)
     confusions: Counter[tuple[str, str]] = field(default_factory=Counter)
     tone_confusions: Counter[tuple[int, int]] = field(default_factory=Counter)
+    inside: "Evaluation | None" = None
+
+    @property
+    def outside_inventory(self) -> int:
+        """How many utterances hold a syllable that is none of the model's classes."""
+        return self.utterances - self.inside.utterances if self.inside else 0
 
     @property
     def tone_error_rate(self) -> float:
@@ -68,33 +84,57 @@ class Evaluation:
         for said, heard in aligned_pairs(reference, hypothesis):
             if said != heard:
                 self.confusions[said, heard] += 1
-        said_bases = [base_syllable(syllable) for syllable in reference]
-        heard_bases = [base_syllable(syllable) for syllable in hypothesis]
-        self.base.add(said_bases, heard_bases)
-        for said, heard in _same_bases(reference, hypothesis, said_bases, heard_bases):
+        self.base.add(_bases(reference), _bases(hypothesis))
+        for said, heard in _same_bases(reference, hypothesis):
             self.tone_confusions[split_syllable(said).tone, split_syllable(heard).tone] += 1
+
+
+def align(
+    reference: Sequence[str], hypothesis: Sequence[str]
+) -> list[tuple[str | None, str | None]]:
+    """What was heard for what was said, by the fewest edits.
+
+    None where a syllable was put in that nobody said, or left out that somebody said.
+    """
+    return _pairs(reference, hypothesis, _aligned_places(reference, hypothesis))
 
 
 def aligned_pairs(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
     """Which token stands where another should: pairs of the best alignment, equal ones too."""
-    return [(reference[i], hypothesis[j]) for i, j in _aligned_places(reference, hypothesis)]
+    return [pair for pair in align(reference, hypothesis) if None not in pair]
 
 
-def _aligned_places(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[int, int]]:
+def align_by_base(
+    reference: Sequence[str], hypothesis: Sequence[str]
+) -> list[tuple[str | None, str | None]]:
+    """As `align`, but by the fewest edits between base syllables: the tones may differ."""
+    places = _aligned_places(_bases(reference), _bases(hypothesis))
+    return _pairs(reference, hypothesis, places)
+
+
+def _aligned_places(
+    reference: Sequence[str], hypothesis: Sequence[str]
+) -> list[tuple[int | None, int | None]]:
     places = []
     for block in Levenshtein.opcodes(reference, hypothesis):
-        if block.tag in ("equal", "replace"):
-            places += zip(range(block.src_start, block.src_end),
-                          range(block.dest_start, block.dest_end))
+        places += zip_longest(range(block.src_start, block.src_end),
+                              range(block.dest_start, block.dest_end))
     return places
 
 
-def _same_bases(reference, hypothesis, said_bases, heard_bases) -> list[tuple[str, str]]:
-    return [
-        (reference[i], hypothesis[j])
-        for i, j in _aligned_places(said_bases, heard_bases)
-        if said_bases[i] == heard_bases[j] != UNK
-    ]
+def _pairs(reference, hypothesis, places) -> list[tuple[str | None, str | None]]:
+    return [(None if i is None else reference[i], None if j is None else hypothesis[j])
+            for i, j in places]
+
+
+def _bases(syllables: Sequence[str]) -> list[str]:
+    return [base_syllable(syllable) for syllable in syllables]
+
+
+def _same_bases(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = (pair for pair in align_by_base(reference, hypothesis) if None not in pair)
+    return [(said, heard) for said, heard in pairs
+            if base_syllable(said) == base_syllable(heard) != UNK]
 
 
 def syllable_error_rate(references: list[list[str]], hypotheses: list[list[str]]) -> float:

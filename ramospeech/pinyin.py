@@ -23,6 +23,7 @@ NEUTRAL_TONE = 5
 
 _DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 _SPELLING = {"n2": "en2", "n4": "en4", "ng2": "en2", "ng4": "en4"}  # 嗯, spelt with a vowel
+INITIALS = "b p m f d t n l g k h j q x zh ch sh r z c s".split()  # by where the mouth forms them
 _INITIAL = "[bpmfdtnlgkhjqxrzcsyw]|zh|ch|sh"  # as spelt, so with y and w
 _FINAL = ("a ai an ang ao e ei en eng er i ia ian iang iao ie in ing iong iu o ong ou "
           "u ua uai uan uang ue ui un uo v ve van vn").replace(" ", "|")
@@ -47,6 +48,18 @@ def hanzi_to_pinyin(text: str) -> list[str]:
 def _unread(text: str) -> list[str]:
     """What pypinyin has no reading for: a token for each letter or number, none for a sign."""
     return [UNK for char in text if unicodedata.category(char)[0] in "LN"]
+
+
+@cache
+def respell(syllable: str) -> str:
+    """A toned syllable of another source in our spelling: `de5` = `de`, `nü3` = `nv3`, `jv4` = `ju4`.
+
+    What is no syllable in the first place is still none.
+    """
+    plain = re.sub("u:|ü", "v", syllable.lower())
+    plain = re.sub("(?<=^[jqxy])v", "u", plain)
+    plain = re.sub("(?<=^[ln])ue", "ve", plain)
+    return re.sub("[05]$", "", plain)
 
 
 @cache

@@ -1,17 +1,20 @@
 """From audio files to pinyin, with a trained model."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from torchaudio.functional import forced_align, merge_tokens
 
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.checkpoints import load_model
-from ramospeech.decoders import greedy_decode
+from ramospeech.decoders import Hypothesis, greedy_decode
 from ramospeech.features import HOP_SAMPLES, extract_features, frame_count
+from ramospeech.losses import BLANK, frames_needed
 from ramospeech.model import REDUCTION, AcousticModel
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.pinyin import Inventory
@@ -19,6 +22,45 @@ from ramospeech.pinyin import Inventory
 OUTPUT_SECONDS = REDUCTION * HOP_SAMPLES / SAMPLE_RATE  # the time from one output frame to the next
 LONGEST_SECONDS = 15 * 60  # a recording of this length takes 2 GB
 LARGEST_BATCH = 300 * SAMPLE_RATE  # samples, padding included; more would fill the memory
+
+
+class Reading(NamedTuple):
+    """What was recognised in one recording."""
+
+    syllables: list[str]
+    seconds: list[float]  # when each was recognised: the middle of its output frame
+
+
+def read_hypothesis(hypothesis: Hypothesis, inventory: Inventory) -> Reading:
+    """A decoder's classes and output frames as syllables and seconds."""
+    return Reading(inventory.decode(hypothesis.tokens), frame_seconds(hypothesis.timesteps))
+
+
+def frame_seconds(timesteps: Iterable[int]) -> list[float]:
+    """The middles of output frames, in seconds."""
+    return [round((step + 0.5) * OUTPUT_SECONDS, 2) for step in timesteps]
+
+
+@torch.inference_mode()
+def force_alignment(
+    model: AcousticModel, inventory: Inventory, waveform: torch.Tensor, syllables: Sequence[str]
+) -> list[float] | None:
+    """When the model would most readily recognise these syllables, were it made to find just them.
+
+    `waveform` is `(samples,)`. In seconds: where each begins on the most probable CTC path. None
+    where there is no path: a syllable is none of the model's classes, or the frames are too few.
+    """
+    device = next(model.parameters()).device
+    features, lengths = extract_features(
+        waveform[None].to(device), torch.tensor([len(waveform)], device=device)
+    )
+    classes = inventory.encode(syllables)
+    frames = model.output_lengths(lengths).item()
+    if any(syllable not in inventory for syllable in syllables) or frames_needed(classes) > frames:
+        return None
+    log_probs = model(features, lengths).log_softmax(dim=-1).cpu()  # (1, T, classes)
+    path, scores = forced_align(log_probs, torch.tensor([classes]), blank=BLANK)  # (1, T) both
+    return frame_seconds(span.start for span in merge_tokens(path[0], scores[0], blank=BLANK))
 
 
 @dataclass
@@ -57,11 +99,8 @@ class Recogniser:
                     yield Transcript(str(path), error=str(item))
 
     @torch.inference_mode()
-    def recognise(self, waveforms: list[torch.Tensor]) -> list[tuple[list[str], list[float]]]:
-        """Syllables, and the second (the middle of its output frame) at which each was recognised.
-
-        `waveforms` are `(samples,)` each, at 16 kHz.
-        """
+    def recognise(self, waveforms: list[torch.Tensor]) -> list[Reading]:
+        """Which syllables, and when; `waveforms` are `(samples,)` each, at 16 kHz."""
         if len(waveforms) > 1 and len(waveforms) * max(map(len, waveforms)) > LARGEST_BATCH:
             return [self.recognise([waveform])[0] for waveform in waveforms]
         samples = torch.tensor([len(waveform) for waveform in waveforms])
@@ -69,11 +108,7 @@ class Recogniser:
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))
         log_probs = self.model(features, lengths).log_softmax(dim=-1)
         hypotheses = greedy_decode(log_probs, self.model.output_lengths(lengths))
-        return [
-            (self.inventory.decode(hypothesis.tokens),
-             [round((step + 0.5) * OUTPUT_SECONDS, 2) for step in hypothesis.timesteps])
-            for hypothesis in hypotheses
-        ]
+        return [read_hypothesis(hypothesis, self.inventory) for hypothesis in hypotheses]
 
     def _load(self, path: Path | str) -> torch.Tensor | AudioError:
         try:

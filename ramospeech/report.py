@@ -25,10 +25,9 @@ def evaluation_facts(
         "corpus": split.corpus,
         "split": split.name,
         "label_source": result.label_source,
-        "utterances": result.utterances,
-        "toned_syllables": _count_facts(result.toned),
-        "base_syllables": _count_facts(result.base),
-        "tone_error_rate": _rounded(result.tone_error_rate),
+        **_error_facts(result),
+        "outside_inventory": result.outside_inventory,  # utterances
+        **({"inside_inventory": _error_facts(result.inside)} if result.inside else {}),
     }
 
 
@@ -36,6 +35,13 @@ def _command(split: Split, model: Path) -> str:
     """What to type to see the same again."""
     words = ["ramospeech", "evaluate", "--data_type", split.corpus, "--split", split.name]
     return shlex.join(words if model == SHIPPED_MODEL else [*words, "--model", str(model)])
+
+
+def _error_facts(result: Evaluation) -> dict:
+    return {"utterances": result.utterances,
+            "toned_syllables": _count_facts(result.toned),
+            "base_syllables": _count_facts(result.base),
+            "tone_error_rate": _rounded(result.tone_error_rate)}
 
 
 def _count_facts(counts: ErrorCounts) -> dict:
@@ -54,9 +60,7 @@ def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: i
     lines = [
         f"{model.name} on {split.corpus} {split.name}: {result.utterances} utterances; "
         f"labels: {result.label_source}",
-        _count_line("toned syllables", result.toned),
-        _count_line("base syllables", result.base),
-        _tone_line(result),
+        *_error_lines(result), *_inside_lines(result),
         "", "tone said, tone heard:", *_tone_table(result),
     ]
     if result.confusions and confusions:
@@ -64,6 +68,19 @@ def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: i
         for (said, heard), count in result.confusions.most_common(confusions):
             lines.append(f"  {said:>7} heard as {heard:7} {count:4} ×")
     return "\n".join(lines)
+
+
+def _error_lines(result: Evaluation) -> list[str]:
+    return [_count_line("toned syllables", result.toned),
+            _count_line("base syllables", result.base), _tone_line(result)]
+
+
+def _inside_lines(result: Evaluation) -> list[str]:
+    if result.inside is None:
+        return []
+    return [f"{result.outside_inventory} utterances hold a syllable outside the model's inventory; "
+            f"the {result.inside.utterances} others:",
+            *_error_lines(result.inside)]
 
 
 def _count_line(name: str, counts: ErrorCounts) -> str:

@@ -137,7 +137,7 @@ class Trainer:
         """What the model makes of the first utterances of dev, beside what was said."""
         few = replace(self.dev, utterances=self.dev.utterances[:count])
         readings = dict(recognise_split(self.judged_model, self.inventory, few))
-        return [f"{utterance.pinyin} -> {' '.join(readings[index]) or '(blank)'}"
+        return [f"{utterance.pinyin} -> {' '.join(readings[index].syllables) or '(blank)'}"
                 for index, utterance in enumerate(few.utterances)]
 
     def state(self) -> dict:

@@ -11,10 +11,11 @@ import pytest
 import soundfile
 import torch
 
-from ramospeech import __version__, training
+from ramospeech import __version__, evaluation, training
 from ramospeech.checkpoints import load_checkpoint, load_model, save_model
 from ramospeech.cli import build_parser, main
-from ramospeech.corpora import open_split
+from ramospeech.corpora import get_corpus, open_split
+from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
@@ -82,7 +83,7 @@ def test_every_flag_has_help():
 
 @pytest.mark.parametrize("arguments", [
     [], ["listen"], ["transcribe"], ["train", "--epochs", "0"], ["train", "--batch_size", "x"],
-    ["train", "--preset", "huge"], ["download", "thchs"], ["transcribe", "a.wav", "--loud"],
+    ["train", "--preset", "huge"], ["download", "timit"], ["transcribe", "a.wav", "--loud"],
     ["transcribe", "a.wav", "--device", "abacus"],
 ])
 def test_a_wrong_call_says_so(ramospeech, arguments):
@@ -149,11 +150,45 @@ def test_flags_with_hyphens_are_the_same(ramospeech):
     assert vars(underscores) == vars(hyphens)
 
 
-@pytest.mark.parametrize("corpus", ["thchs", "aishell", "all"])
+@pytest.mark.parametrize("corpus", ["timit", "mini+timit", "", "mini+"])
 def test_a_corpus_that_is_not_there(ramospeech, corpus):
     status, out, err = ramospeech("train", "--data_type", corpus)
     assert (status, out, len(err)) == (1, [], 1)
-    assert corpus in err[0] and "mini" in err[0]
+    assert f"no corpus {corpus.split('+')[-1]!r}; there are mini, audio-cmn, thchs" in err[0]
+
+
+@pytest.mark.parametrize("corpus", ["thchs", "mini+aishell", "all"])
+def test_a_corpus_of_the_list_that_is_not_prepared(ramospeech, corpus):
+    status, out, err = ramospeech("evaluate", "--data_type", corpus)
+    assert (status, out, len(err)) == (1, [], 1)
+    assert corpus.split("+")[-1] in err[0] and "run `ramospeech download" in err[0]
+
+
+@pytest.fixture
+def two_corpora(small_mini, tmp_path, monkeypatch):
+    """The same utterances under two names, with labels of two sources."""
+    for name, source in (("mini", "the first"), ("audio-cmn", "the second")):
+        shutil.copytree(small_mini / "mini", tmp_path / "two" / name)
+        path = tmp_path / "two" / name / "corpus.json"
+        facts = json.loads(path.read_text()) | {"version": get_corpus(name).version,
+                                                "label_source": source}
+        path.write_text(json.dumps(facts))
+    monkeypatch.setenv("RAMOSPEECH_DATA", str(tmp_path / "two"))
+
+
+def test_a_union_is_trained_on_and_judged_by(ramospeech, two_corpora):
+    status, out, err = ramospeech("train", "--data_type", "audio-cmn+mini", "--epochs", 1)
+    assert (status, err) == (0, [])
+    assert out[0] == ("audio-cmn+mini: 24 utterances to train on, 8 to judge by; "
+                      "labels: the second (audio-cmn), the first (mini)")
+    _, _, facts = load_model(Path("runs/dfcnn/best.safetensors"))
+    assert facts["corpus"] == "audio-cmn+mini"
+
+
+def test_all_is_judged_by_the_real_corpora(ramospeech, two_corpora, model_file):
+    _, out, _ = ramospeech("evaluate", "--data_type", "all", "--model", model_file, "--json")
+    facts = json.loads("".join(out))
+    assert (facts["corpus"], facts["label_source"]) == ("audio-cmn", "the second")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
@@ -207,6 +242,39 @@ def test_evaluate_in_numbers(ramospeech, model_file):
     assert (status, err) == (0, [])
     assert facts["split"] == "dev" and facts["utterances"] == 4
     assert facts["toned_syllables"]["error_rate"] > 0.5  # it is untrained
+
+
+def test_evaluate_writes_a_page(ramospeech, model_file, monkeypatch):
+    recognised = []
+    monkeypatch.setattr(evaluation, "recognise_batch", lambda model, batch: (
+        recognised.extend(batch.indices) or recognise_batch(model, batch)))
+    flags = ["--model", model_file, "--report", "pages/errors.html", "--worst", 2]
+    status, out, err = ramospeech("evaluate", *flags)
+    page = Path("pages/errors.html").read_text(encoding="utf-8")
+    assert (status, err) == (0, []) and "4 utterances; labels: " in out[1]
+    assert sorted(recognised) == [0, 1, 2, 3]  # the split was read once
+    assert page.count("<audio") == 2 and "does not say what the model was trained on" in page
+    assert os.listdir("pages") == ["errors.html"]
+
+    status, out, _ = ramospeech("evaluate", *flags, "--json", "--trained_on", "mini", "mini/dev")
+    again = Path("pages/errors.html").read_text(encoding="utf-8")
+    assert status == 0 and json.loads("\n".join(out))["utterances"] == 4
+    assert "12 utterances of mini train" in again and "4 utterances of mini dev" in again
+
+
+@pytest.mark.parametrize("flags, reason", [
+    (["--report", "a_file/errors.html"], "a_file/errors.html: cannot be written"),
+    (["--report", "."], ".: cannot be written"),
+    (["--report", "errors.html", "--trained_on", "audio-cmn"], "audio-cmn is not prepared"),
+])
+def test_a_page_that_cannot_be_made_is_refused_before_the_work(
+    ramospeech, model_file, monkeypatch, flags, reason
+):
+    monkeypatch.setattr(evaluation, "recognise_batch", lambda *_: pytest.fail("it went to work"))
+    Path("a_file").touch()
+    status, out, err = ramospeech("evaluate", "--model", model_file, *flags)
+    assert (status, out, len(err)) == (1, [], 1) and reason in err[0]
+    assert os.listdir() == ["a_file"]
 
 
 def test_a_split_that_is_not_there(ramospeech, model_file):

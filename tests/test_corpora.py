@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -224,7 +225,7 @@ def test_syllables_are_kept_apart(data_folder, tree):
 
 def test_the_summary_accounts_for_every_recording(tree, data_folder):
     summary = prepare("audio-cmn", tree).summary()
-    counts = [int(word) for word in summary.split() if word.isdigit()]
+    counts = [int(count) for count in re.findall(r"(\d+) (?:kept|skipped)", summary)]
     assert sum(counts) == len(list(tree.rglob("*.mp3")))
     assert "skipped: word with a gap" in summary
 
@@ -245,14 +246,14 @@ def test_a_relative_root_serves_from_anywhere(data_folder, tree, monkeypatch):
 
 @pytest.mark.parametrize("given", ["nowhere", "64k/hsk", "64k/nowhere"])
 def test_a_wrong_root_is_refused(data_folder, tree, given):
-    with pytest.raises(CorpusError, match="no copy of audio-cmn: there is no folder 64k/hsk"):
+    with pytest.raises(CorpusError, match="no copy of audio-cmn: .*64k/hsk is missing|nowhere is missing"):
         prepare("audio-cmn", tree / given)
     assert not is_prepared("audio-cmn")
 
 
 def test_half_a_copy_is_refused(data_folder, tree):
     (tree / "64k" / "syllabs").rename(tree / "elsewhere")
-    with pytest.raises(CorpusError, match="no folder 64k/syllabs"):
+    with pytest.raises(CorpusError, match="64k/syllabs is missing"):
         prepare("audio-cmn", tree)
 
 

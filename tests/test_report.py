@@ -4,10 +4,14 @@ import json
 import re
 import runpy
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from ramospeech import report
+from ramospeech.evaluation import judge
 from ramospeech.metrics import Evaluation
+from ramospeech.pinyin import Inventory
+from ramospeech.recognition import Reading
 
 REPOSITORY = Path(__file__).parent.parent
 MODEL = Path("models/some.safetensors")
@@ -57,6 +61,34 @@ def test_the_text_says_the_same(dev):
     assert "heard as" not in without
 
 
+def test_what_the_model_could_never_get_right_stands_apart(dev):
+    """`den4` is a syllable, but none of the classes: two figures, with it and without."""
+    outside = dev.utterances[0]._replace(pinyin="den4")
+    split = replace(dev, utterances=[outside, *dev.utterances[1:]])
+    readings = [(index, Reading(utterance.syllables[1:], []))  # the first of each is lost
+                for index, utterance in enumerate(dev.utterances)]
+    result = judge(readings, Inventory.read(), split)
+    facts = report.evaluation_facts(result, split, MODEL)
+    others = sum(len(utterance.syllables) for utterance in dev.utterances[1:])
+    assert (facts["utterances"], facts["outside_inventory"]) == (4, 1)
+    assert facts["toned_syllables"]["reference_length"] == others + 1
+    inside = facts["inside_inventory"]
+    assert inside["utterances"] == 3 and inside["tone_error_rate"] == 0
+    assert inside["toned_syllables"] == inside["base_syllables"] == {
+        "error_rate": round(3 / others, 4), "reference_length": others,
+        "substitutions": 0, "insertions": 0, "deletions": 3}
+    text = report.evaluation_text(result, split, MODEL)
+    assert "\n1 utterances hold" in text and f"0 inserted, 3 deleted of {others}\n" in text
+
+
+def test_where_all_is_inside_there_is_one_figure(dev):
+    readings = [(index, Reading([], [])) for index in range(len(dev))]
+    result = judge(readings, Inventory.read(), dev)
+    facts = report.evaluation_facts(result, dev, MODEL)
+    assert facts["outside_inventory"] == 0 and "inside_inventory" not in facts
+    assert "inventory" not in report.evaluation_text(result, dev, MODEL)
+
+
 def test_the_commit_is_that_of_this_repository(tmp_path, monkeypatch):
     repository = Path(report.__file__).parent.parent
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True,
@@ -80,3 +112,14 @@ def test_the_readme_shows_the_figures_of_the_results_file():
     assert "\n".join(script["table"](results)) in readme
     assert {facts["commit"] for facts in results} == set(re.findall(r"at commit (\w{10}) on", readme))
     assert {facts["split"] for facts in results} == {"dev", "test", "syllables"}
+
+
+def test_the_table_has_a_row_without_what_is_outside():
+    script = runpy.run_path(str(REPOSITORY / "benchmarks" / "evaluate_shipped.py"))
+    rates = {"toned_syllables": {"error_rate": 0.5}, "base_syllables": {"error_rate": 0.25},
+             "tone_error_rate": 0.125}
+    facts = {"split": "syllables", "utterances": 9, **rates, "outside_inventory": 4,
+             "inside_inventory": {"utterances": 5, **rates}}
+    head, line, row, inside = script["table"]([facts])
+    assert row.startswith("| another speaker's syllables | 9 | 50.0% |")
+    assert inside == "| those inside the inventory | 5 | 50.0% | 25.0% | 12.5% |"

@@ -1,0 +1,49 @@
+"""`st-cmds`: Free ST Chinese Mandarin Corpus, 855 speakers, 110 h (openslr.org/38).
+
+    ST-CMDS-20170001_1-OS/20170001P00001A0001.wav    P00001 is the speaker
+    ST-CMDS-20170001_1-OS/20170001P00001A0001.txt    the text, without a newline at its end
+
+Texts hold Latin letters and the comma `，` at times. It has no splits of its own: a speaker's hash
+says which one. pypinyin reads the hanzi.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from ramospeech.corpora import Corpus
+from ramospeech.preparation import Preparation, find_copy, split_of
+
+_NAME = re.compile(r"20170001(?P<speaker>\w{6})\w*\.wav")
+
+
+def prepare(root: Path | None) -> Preparation:
+    """List the recordings in the order of their names."""
+    found = Preparation(find_copy("st-cmds", root, "ST-CMDS-20170001_1-OS", ()))
+    names = set(os.listdir(found.root))
+    for name in sorted(name for name in names if name.endswith(".wav")):
+        match = _NAME.fullmatch(name)
+        if match is None:
+            found.skip("a name that tells no speaker")
+        elif f"{name[:-4]}.txt" not in names:
+            found.skip("no transcript")
+        else:
+            _add(found, name, match["speaker"])
+    return found
+
+
+def _add(found: Preparation, name: str, speaker: str) -> None:
+    try:
+        text = (found.root / f"{name[:-4]}.txt").read_text(encoding="utf-8-sig")
+        found.keep_text(split_of(speaker), name, text, speaker)
+    except UnicodeDecodeError:
+        found.skip("a transcript that is not UTF-8")
+
+
+CORPUS = Corpus(
+    name="st-cmds",
+    description="Free ST Chinese Mandarin Corpus: commands and messages, 855 speakers, 110 h",
+    licence="CC BY-NC-ND 4.0 (openslr.org/38)",
+    label_source="pypinyin 0.55",
+    prepare=prepare,
+)

@@ -1,0 +1,193 @@
+"""A page of errors: the worst utterances to see and to hear, and what is taken for what.
+
+The page is one file. Sound, pictures and style are in it, so it needs no network and can be sent.
+The same errors give the same bytes: no date is in it. `error_page.html` is its template.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import soundfile
+from jinja2 import Environment, StrictUndefined
+from matplotlib.image import imsave
+from torch import Tensor
+
+from ramospeech.audio import SAMPLE_RATE, load_audio
+from ramospeech.breakdown import (
+    Training, error_by_length, error_by_times_heard, part_confusions,
+)
+from ramospeech.corpora import Split
+from ramospeech.features import HOP_SAMPLES, log_spectrogram
+from ramospeech.manifest import Utterance
+from ramospeech.metrics import ErrorCounts, Evaluation, align, count_errors
+from ramospeech.model import AcousticModel
+from ramospeech.paths import PACKAGE
+from ramospeech.pinyin import INITIALS, UNK, Inventory, split_syllable
+from ramospeech.recognition import Reading, force_alignment
+
+CLOSE_SECONDS = 0.2  # from mark to mark; closer ones would be written over each other
+TEMPLATE = PACKAGE / "error_page.html"
+
+
+class Step(NamedTuple):
+    """One place of an alignment: what was said, and what was heard for it."""
+
+    said: str | None
+    heard: str | None
+    edit: str  # right, substituted, inserted or deleted
+    parts: str  # of the syllable, which are substituted
+    hanzi: str
+
+
+class Mark(NamedTuple):
+    """A syllable in its place on the spectrogram."""
+
+    syllable: str
+    second: float
+    right: bool
+    level: int  # 0 or 1: a mark close to another stands in a line of its own
+
+
+class Clip(NamedTuple):
+    """An utterance to see and to hear."""
+
+    utterance: Utterance
+    counts: ErrorCounts
+    steps: list[Step]
+    said: list[Mark]  # none where the model could not have written it
+    heard: list[Mark]
+    seconds: float  # that the spectrogram shows
+    sound: str  # a data URI: FLAC, just what the model was given
+    spectrogram: str  # a data URI: JPEG, a pixel for each frame and bin
+
+
+def error_page(
+    facts: dict, result: Evaluation, readings: Mapping[int, Reading], split: Split,
+    model: AcousticModel, inventory: Inventory, training: Training, worst: int = 20,
+) -> str:
+    """The page as HTML; `facts` are those of `evaluation_facts`, `readings` of `recognise_split`.
+
+    Raises AudioError for a recording of the worst utterances that has gone since it was read.
+    """
+    pairs = [(split.utterances[index].syllables, readings[index].syllables)
+             for index in sorted(readings)]
+    finals = part_confusions(pairs, "final")
+    known = training.times_heard is not None
+    return _template().render(
+        facts=facts, result=result, worst=worst, training=training,
+        clips=[make_clip(index, readings[index], split, model, inventory)
+               for index in worst_utterances(readings, split)[:worst]],
+        tones=matrix(result.tone_confusions, range(1, 6)),
+        initials=matrix(part_confusions(pairs, "initial"), [*INITIALS, ""]),
+        finals=matrix(finals, sorted({name for pair in finals for name in pair})),
+        lengths=error_by_length(pairs),
+        frequencies=error_by_times_heard(pairs, training.times_heard) if known else [],
+    )
+
+
+def _template():
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+
+
+def worst_utterances(readings: Mapping[int, Reading], split: Split) -> list[int]:
+    """Those with errors: the highest error rate first, of equal rates the most errors."""
+    counts = {index: count_errors(split.utterances[index].syllables, reading.syllables)
+              for index, reading in readings.items()}
+    wrong = [index for index, count in counts.items() if count.errors]
+    return sorted(wrong, key=lambda index: (-counts[index].rate, -counts[index].errors, index))
+
+
+def make_clip(
+    index: int, reading: Reading, split: Split, model: AcousticModel, inventory: Inventory
+) -> Clip:
+    """Sound, spectrogram and alignment of one utterance."""
+    utterance, waveform = split.utterances[index], load_audio(split.audio_path(index))
+    spectrogram = log_spectrogram(waveform)  # (frames, 200)
+    steps = make_steps(utterance.syllables, reading.syllables, utterance.hanzi)
+    said_at = force_alignment(model, inventory, waveform, utterance.syllables)
+    return Clip(
+        utterance, count_errors(utterance.syllables, reading.syllables), steps,
+        said=make_marks([step for step in steps if step.said], "said", said_at or []),
+        heard=make_marks([step for step in steps if step.heard], "heard", reading.seconds),
+        seconds=len(spectrogram) * HOP_SAMPLES / SAMPLE_RATE,
+        sound=embed_sound(waveform), spectrogram=embed_spectrogram(spectrogram),
+    )
+
+
+def make_steps(
+    reference: Sequence[str], hypothesis: Sequence[str], hanzi: str = ""
+) -> list[Step]:
+    """The alignment of an utterance; one hanzi stands for one syllable, where the counts agree."""
+    signs = "".join(hanzi.split())
+    signs = iter(signs if len(signs) == len(reference) else [""] * len(reference))
+    return [Step(said, heard, *_edit(said, heard), hanzi=next(signs) if said else "")
+            for said, heard in align(reference, hypothesis)]
+
+
+def _edit(said: str | None, heard: str | None) -> tuple[str, str]:
+    if said is None:
+        return "inserted", ""
+    if heard is None:
+        return "deleted", ""
+    if said == heard:
+        return "right", ""
+    if UNK in (said, heard):
+        return "substituted", ""
+    parts = split_syllable(said)._asdict(), split_syllable(heard)._asdict()
+    return "substituted", ", ".join(name for name in parts[0] if parts[0][name] != parts[1][name])
+
+
+def make_marks(steps: Sequence[Step], side: str, seconds: Sequence[float]) -> list[Mark]:
+    """A mark for each step that has a syllable on its `side`, "said" or "heard"."""
+    marks = []
+    for step, second in zip(steps, seconds):
+        is_close = marks and second - marks[-1].second < CLOSE_SECONDS
+        level = 1 - marks[-1].level if is_close else 0
+        marks.append(Mark(getattr(step, side), second, step.edit == "right", level))
+    return marks
+
+
+def embed_sound(waveform: Tensor) -> str:
+    """A waveform `(samples,)` as a FLAC file in a data URI."""
+    file = BytesIO()
+    soundfile.write(file, waveform.numpy(), SAMPLE_RATE, format="FLAC")
+    return _data_uri("audio/flac", file)
+
+
+def embed_spectrogram(spectrogram: Tensor) -> str:
+    """`(frames, bins)` as a picture in a data URI, high frequencies at the top."""
+    file = BytesIO()
+    imsave(file, spectrogram.numpy().T, cmap="magma", origin="lower", format="jpg",
+           pil_kwargs={"quality": 85})
+    return _data_uri("image/jpeg", file)
+
+
+def _data_uri(kind: str, file: BytesIO) -> str:
+    return f"data:{kind};base64,{b64encode(file.getvalue()).decode()}"
+
+
+class Row(NamedTuple):
+    """What one tone, initial or final was heard as."""
+
+    said: str
+    total: int
+    cells: list[tuple[str, int, float]]  # heard as, how often, the part of the row
+
+
+def matrix(counts: Mapping[tuple, int], order: Iterable) -> list[Row]:
+    """The rows of a square table of those names of `order` that were said or heard."""
+    occurring = {name for pair in counts for name in pair}
+    names = [name for name in order if name in occurring]
+    rows = []
+    for said in names:
+        total = sum(counts.get((said, heard), 0) for heard in names)
+        cells = [(heard, count := counts.get((said, heard), 0), count / max(total, 1))
+                 for heard in names]
+        rows.append(Row(said, total, cells))
+    return rows
