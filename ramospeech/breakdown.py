@@ -7,10 +7,8 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from ramospeech.corpora import CorpusError, Split, open_split
-from ramospeech.metrics import align, align_by_base, count_errors
+from ramospeech.metrics import ErrorCounts, align, align_by_base
 from ramospeech.pinyin import UNK, split_syllable
 
 Pair = tuple[Sequence[str], Sequence[str]]
@@ -52,7 +50,8 @@ def error_by_length(pairs: Iterable[Pair]) -> list[Group]:
     """Edits in utterances of so many syllables; a group's members are utterances."""
     groups = {}
     for reference, hypothesis in pairs:
-        counts = count_errors(reference, hypothesis)
+        counts = ErrorCounts()
+        counts.add(reference, hypothesis)
         group = _group(groups, len(reference), LENGTHS)
         group.members += 1
         group.syllables += counts.reference_length
@@ -77,43 +76,6 @@ def error_by_times_heard(pairs: Iterable[Pair], times_heard: Mapping[str, int]) 
         group.syllables += count
         group.errors += wrong[syllable]
     return [groups[number] for number in sorted(groups)]
-
-
-class Training(NamedTuple):
-    """How often each syllable was heard in training, or why that is not known."""
-
-    times_heard: Mapping[str, int] | None
-    source: str
-    named: Sequence[str] = ()  # the lists that the reader named
-
-
-def count_training(facts: dict, named: Sequence[str] = ()) -> Training:
-    """Count the syllables of the lists `named` (CORPUS or CORPUS/SPLIT, `train` if left out).
-
-    Where none is named, of the one that the model's `facts` name. Raises CorpusError where a list
-    that was named is not prepared.
-    """
-    if named:
-        return _count([_open_list(name) for name in named])._replace(named=named)
-    if "corpus" not in facts:
-        return Training(None, "the model file does not say what the model was trained on")
-    try:
-        return _count([_open_list(facts["corpus"])])
-    except CorpusError as error:
-        return Training(None, str(error))
-
-
-def _open_list(name: str) -> Split:
-    corpus, _, split = name.partition("/")
-    return open_split(corpus, split or "train")
-
-
-def _count(splits: list[Split]) -> Training:
-    times_heard = Counter(syllable for split in splits for utterance in split.utterances
-                          for syllable in utterance.syllables)
-    names = [f"{len(split)} utterances of {split.corpus} {split.name} (labels: "
-             f"{split.label_source})" for split in splits]
-    return Training(times_heard, " and ".join(names))
 
 
 def _group(groups: dict[int, Group], value: int, smallest: Sequence[int]) -> Group:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ramospeech import __version__
 from ramospeech.corpora import (
-    ALL, MODULES, download, get_corpus, is_prepared, open_split, prepare,
+    ALL, MODULES, choose_labels, download, get_corpus, is_prepared, open_split, prepare,
 )
 from ramospeech.files import refuse_unwritable, write_text
 from ramospeech.paths import SHIPPED_MODEL
@@ -75,10 +75,13 @@ def _command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
 
 def _add_corpora_commands(commands) -> None:
     _command(commands, "corpora", run_corpora, "list the corpora and what is prepared of them")
-    fetch = _command(commands, "download", run_download, "fetch a corpus and prepare it")
+    fetch = _command(commands, "download", run_download,
+                     "fetch a corpus and prepare it; what was broken off goes on")
     fetch.add_argument("name", choices=list(MODULES), help="the corpus")
     fetch.add_argument("--to", type=Path, default=None,
                        help="the folder to put it in; default: the data folder")
+    fetch.add_argument("--mirror", default=None,
+                       help="of openslr.org: main (the default), us, eu, cn, or an address")
     fetch.add_argument("--labels", default=None, help=_LABELS)
     make = _command(commands, "prepare", run_prepare, "write the manifests of a corpus")
     make.add_argument("name", choices=list(MODULES), help="the corpus")
@@ -89,12 +92,15 @@ def _add_corpora_commands(commands) -> None:
 def run_corpora(options) -> int:
     for name in MODULES:
         corpus, state = get_corpus(name), "prepared" if is_prepared(name) else "not prepared"
-        print(f"{name:10} {state:13} {corpus.description}\n{'':24} licence: {corpus.licence}")
+        size = f"a download of {corpus.size / 1e9:.1f} GB; " if corpus.size else ""
+        print(f"{name:10} {state:13} {corpus.description}\n{'':24} {size}licence: {corpus.licence}")
     return 0
 
 
 def run_download(options) -> int:
-    root = download(options.name, options.to)
+    choose_labels(get_corpus(options.name), options.labels)  # a wrong choice is found now
+    print(f"{options.name}: licence {get_corpus(options.name).licence}", flush=True)
+    root = download(options.name, options.to, options.mirror)
     print(f"{options.name} lies in {root}")
     print(prepare(options.name, root, options.labels).summary())
     return 0
@@ -266,22 +272,23 @@ def run_evaluate(options) -> int:
     model, inventory, model_facts = load_model(options.model)
     device, split = _device(options.device), open_split(options.data_type, options.split)
     if options.report:  # what can go wrong goes wrong before the work
-        from ramospeech.breakdown import count_training
-        from ramospeech.error_page import error_page
+        from ramospeech.error_page import count_training, error_page
 
         refuse_unwritable(options.report)
         training = count_training(model_facts, options.trained_on)
     readings = dict(recognise_split(model.to(device), inventory, split, options.batch_size))
     result = judge(readings.items(), inventory, split)
     facts = evaluation_facts(result, split, options.model, device)
+    if options.report:
+        write_text(options.report, error_page(
+            facts, result, readings, split, model, inventory, training, options.worst))
     if options.json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
     else:
         print(f"a model trained on {model_facts.get('corpus', 'an unknown corpus')}:")
         print(evaluation_text(result, split, options.model, options.confusions))
-    if options.report:
-        write_text(options.report, error_page(
-            facts, result, readings, split, model, inventory, training, options.worst))
+        if options.report:
+            print(f"\nthe page of errors is {options.report}")
     return 0
 
 

@@ -7,7 +7,7 @@ them back, the same way for every corpus.
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +32,9 @@ class Corpus:
     licence: str
     label_source: str  # who read the hanzi: error rates against other labels do not compare
     prepare: Callable[..., Preparation]  # takes the root of a copy, and a choice of labels
-    download: Callable[[Path], Path] | None = None  # takes a target folder, returns a root
+    download: Callable[..., Path] | None = None  # takes a target folder and a mirror, gives a root
+    size: int = 0  # of the download, in bytes
+    mirrors: Collection[str] = ()  # to download from; an address will do, too
     version: str = "1"  # another version means: prepare again
     embedded: bool = False  # needs no download: prepared on first use
     synthetic: bool = False  # spoken by a machine: no part of `all`
@@ -63,14 +65,19 @@ def get_corpus(name: str) -> Corpus:
     return importlib.import_module(f"ramospeech.{MODULES[name]}").CORPUS
 
 
-def download(name: str, target: Path | None = None) -> Path:
-    """Fetch a corpus into `target`, or the data folder; returns the root of the copy."""
+def download(name: str, target: Path | None = None, mirror: str | None = None) -> Path:
+    """Fetch a corpus into `target`, or the data folder; returns the root of the copy.
+
+    Raises CorpusError where it needs no download, or has no such mirror.
+    """
     corpus = get_corpus(name)
     if corpus.download is None:
         raise CorpusError(f"{name} needs no download: {corpus.description}")
+    if mirror and not corpus.mirrors:
+        raise CorpusError(f"{name} has no mirrors")
     target = target or data_dir() / name / "recordings"
     target.parent.mkdir(parents=True, exist_ok=True)
-    return corpus.download(target)
+    return corpus.download(target, mirror) if mirror else corpus.download(target)
 
 
 def prepare(name: str, root: Path | None = None, labels: str | None = None) -> Preparation:

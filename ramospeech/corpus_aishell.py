@@ -8,18 +8,23 @@ Of 141,925 recordings 325 have no transcript. There is no pinyin: pypinyin reads
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 from ramospeech.corpora import Corpus
+from ramospeech.openslr import MIRRORS, Archive, download
 from ramospeech.preparation import CorpusError, Preparation, find_copy
 
 SPLITS = ("train", "dev", "test")
 TRANSCRIPT = "transcript/aishell_transcript_v0.8.txt"
+ARCHIVE = Archive(page=33, file="data_aishell.tgz", folder="data_aishell",
+                  size=15_582_913_665, unpacked=21_000_000_000,
+                  md5="2f494334227864a8a8fec932999db9d8")
 
 
 def prepare(root: Path | None) -> Preparation:
     """List every split, in the order of the recordings' names."""
-    top = find_copy("aishell", root, "data_aishell", (TRANSCRIPT, "wav"))
+    top = find_copy("aishell", root, ARCHIVE.folder, (TRANSCRIPT, "wav"))
     _refuse_packed(top / "wav")
     found = Preparation(find_copy("aishell", top, ".", [f"wav/{split}" for split in SPLITS]))
     texts = read_transcript(top / TRANSCRIPT)
@@ -64,8 +69,11 @@ def _add_speaker(found: Preparation, split: str, speaker: str, texts: dict[str, 
 
 CORPUS = Corpus(
     name="aishell",
-    description="AISHELL-1: short sentences read aloud, 400 speakers, 178 h",
+    description="AISHELL-1: short sentences read aloud by 400 people, 151 h to train on",
     licence="Apache-2.0, free for academic use (openslr.org/33)",
     label_source="pypinyin 0.55",
     prepare=prepare,
+    download=partial(download, ARCHIVE),
+    size=ARCHIVE.size,
+    mirrors=MIRRORS,
 )

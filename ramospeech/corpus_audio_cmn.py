@@ -106,5 +106,6 @@ CORPUS = Corpus(
     label_source="pypinyin 0.55 for words, file names for syllables",
     prepare=prepare,
     download=download,
+    size=109_000_000,
     version="3",
 )

@@ -8,18 +8,21 @@ own: a speaker's hash says which one. pypinyin reads the hanzi.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 from ramospeech.corpora import Corpus
+from ramospeech.openslr import MIRRORS, Archive, download
 from ramospeech.preparation import CorpusError, Preparation, find_copy, split_of
 
 AUDIO, TRANSCRIPT = "audio_files", "set1_transcript.json"
-FOLDER = "primewords_md_2018_set1"
+ARCHIVE = Archive(page=47, file="primewords_md_2018_set1.tar.gz", folder="primewords_md_2018_set1",
+                  size=9_057_625_192, unpacked=12_000_000_000)  # no MD5 is published
 
 
 def prepare(root: Path | None) -> Preparation:
     """List the recordings in the order of the transcript."""
-    found = Preparation(find_copy("primewords", root, FOLDER, (AUDIO, TRANSCRIPT)))
+    found = Preparation(find_copy("primewords", root, ARCHIVE.folder, (AUDIO, TRANSCRIPT)))
     paths = {path.name: path.relative_to(found.root).as_posix()
              for path in sorted((found.root / AUDIO).rglob("*.wav"))}
     unlisted = set(paths)
@@ -48,8 +51,11 @@ def read_transcript(path: Path) -> list[tuple[str, str, str]]:
 
 CORPUS = Corpus(
     name="primewords",
-    description="Primewords set 1: sentences read into telephones, 296 speakers, 99 h",
+    description="Primewords set 1: sentences read into telephones by 296 people, 99 h",
     licence="CC BY-NC-ND 4.0, academic use (openslr.org/47)",
     label_source="pypinyin 0.55",
     prepare=prepare,
+    download=partial(download, ARCHIVE),
+    size=ARCHIVE.size,
+    mirrors=MIRRORS,
 )

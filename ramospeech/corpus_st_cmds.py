@@ -9,17 +9,21 @@ says which one. pypinyin reads the hanzi.
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 from ramospeech.corpora import Corpus
+from ramospeech.openslr import MIRRORS, Archive, download
 from ramospeech.preparation import Preparation, find_copy, split_of
 
 _NAME = re.compile(r"20170001(?P<speaker>\w{6})\w*\.wav")
+ARCHIVE = Archive(page=38, file="ST-CMDS-20170001_1-OS.tar.gz", folder="ST-CMDS-20170001_1-OS",
+                  size=8_231_662_593, unpacked=14_000_000_000)  # no MD5 is published
 
 
 def prepare(root: Path | None) -> Preparation:
     """List the recordings in the order of their names."""
-    found = Preparation(find_copy("st-cmds", root, "ST-CMDS-20170001_1-OS", ()))
+    found = Preparation(find_copy("st-cmds", root, ARCHIVE.folder, ()))
     names = set(os.listdir(found.root))
     for name in sorted(name for name in names if name.endswith(".wav")):
         match = _NAME.fullmatch(name)
@@ -42,8 +46,11 @@ def _add(found: Preparation, name: str, speaker: str) -> None:
 
 CORPUS = Corpus(
     name="st-cmds",
-    description="Free ST Chinese Mandarin Corpus: commands and messages, 855 speakers, 110 h",
+    description="Free ST Chinese Mandarin Corpus: commands and messages by 855 people, 110 h",
     licence="CC BY-NC-ND 4.0 (openslr.org/38)",
     label_source="pypinyin 0.55",
     prepare=prepare,
+    download=partial(download, ARCHIVE),
+    size=ARCHIVE.size,
+    mirrors=MIRRORS,
 )

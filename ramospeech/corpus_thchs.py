@@ -9,21 +9,26 @@ spoken (两眼 `liang2 yan3`), pypinyin's as a dictionary has them (`liang3 yan3
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 from ramospeech.corpora import Corpus
 from ramospeech.manifest import Utterance
+from ramospeech.openslr import MIRRORS, Archive, download
 from ramospeech.pinyin import is_syllable, respell
 from ramospeech.preparation import Preparation, find_copy
 
 SPLITS = ("train", "dev", "test")
 LABELS = {"own": "the pinyin of THCHS-30 itself", "pypinyin": "pypinyin 0.55"}
 _STRAY = " l ="  # in the words of B11_374
+ARCHIVE = Archive(page=18, file="data_thchs30.tgz", folder="data_thchs30",
+                  size=6_453_425_169, unpacked=8_000_000_000,
+                  md5="2d2252bde5c8429929e1841d4cb95e90")
 
 
 def prepare(root: Path | None, labels: str = "own") -> Preparation:
     """List every split, with the corpus's own pinyin or with what pypinyin reads in its words."""
-    found = Preparation(find_copy("thchs", root, "data_thchs30", ("data", *SPLITS)))
+    found = Preparation(find_copy("thchs", root, ARCHIVE.folder, ("data", *SPLITS)))
     data = set(os.listdir(found.root / "data"))
     unlisted = _recordings(data)
     for split in SPLITS:
@@ -75,9 +80,12 @@ def parse_transcript(text: str) -> tuple[str, list[str]]:
 
 CORPUS = Corpus(
     name="thchs",
-    description="THCHS-30: sentences of newspapers read aloud, 50 speakers, 33 h",
+    description="THCHS-30: sentences of newspapers read aloud, 26 h to train on",
     licence="Apache-2.0, free for academic users (openslr.org/18)",
     label_source=LABELS["own"],
     label_choices=LABELS,
     prepare=prepare,
+    download=partial(download, ARCHIVE),
+    size=ARCHIVE.size,
+    mirrors=MIRRORS,
 )

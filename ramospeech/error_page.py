@@ -5,28 +5,30 @@ The same errors give the same bytes: no date is in it. `error_page.html` is its 
 """
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import soundfile
+import torch
 from jinja2 import Environment, StrictUndefined
 from matplotlib.image import imsave
 from torch import Tensor
+from torchaudio.functional import forced_align, merge_tokens
 
 from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.breakdown import (
-    Training, error_by_length, error_by_times_heard, part_confusions,
-)
-from ramospeech.corpora import Split
-from ramospeech.features import HOP_SAMPLES, log_spectrogram
+from ramospeech.breakdown import error_by_length, error_by_times_heard, part_confusions
+from ramospeech.corpora import CorpusError, Split, open_split
+from ramospeech.features import HOP_SAMPLES, extract_features, log_spectrogram
+from ramospeech.losses import BLANK, frames_needed
 from ramospeech.manifest import Utterance
-from ramospeech.metrics import ErrorCounts, Evaluation, align, count_errors
+from ramospeech.metrics import ErrorCounts, Evaluation, align
 from ramospeech.model import AcousticModel
 from ramospeech.paths import PACKAGE
 from ramospeech.pinyin import INITIALS, UNK, Inventory, split_syllable
-from ramospeech.recognition import Reading, force_alignment
+from ramospeech.recognition import Reading, frame_seconds
 
 CLOSE_SECONDS = 0.2  # from mark to mark; closer ones would be written over each other
 TEMPLATE = PACKAGE / "error_page.html"
@@ -64,6 +66,43 @@ class Clip(NamedTuple):
     spectrogram: str  # a data URI: JPEG, a pixel for each frame and bin
 
 
+class Training(NamedTuple):
+    """How often each syllable was heard in training, or why that is not known."""
+
+    times_heard: Mapping[str, int] | None
+    source: str
+    named: Sequence[str] = ()  # the lists that the reader named
+
+
+def count_training(facts: dict, named: Sequence[str] = ()) -> Training:
+    """Count the syllables of the lists `named` (CORPUS or CORPUS/SPLIT, `train` if left out).
+
+    Where none is named, of the one that the model's `facts` name. Raises CorpusError where a list
+    that was named is not prepared.
+    """
+    if named:
+        return _count([_open_list(name) for name in named])._replace(named=named)
+    if "corpus" not in facts:
+        return Training(None, "the model file does not say what the model was trained on")
+    try:
+        return _count([_open_list(facts["corpus"])])
+    except CorpusError as error:
+        return Training(None, str(error))
+
+
+def _open_list(name: str) -> Split:
+    corpus, _, split = name.partition("/")
+    return open_split(corpus, split or "train")
+
+
+def _count(splits: list[Split]) -> Training:
+    times_heard = Counter(syllable for split in splits for utterance in split.utterances
+                          for syllable in utterance.syllables)
+    names = [f"{len(split)} utterances of {split.corpus} {split.name} (labels: "
+             f"{split.label_source})" for split in splits]
+    return Training(times_heard, " and ".join(names))
+
+
 def error_page(
     facts: dict, result: Evaluation, readings: Mapping[int, Reading], split: Split,
     model: AcousticModel, inventory: Inventory, training: Training, worst: int = 20,
@@ -97,10 +136,16 @@ def _template():
 
 def worst_utterances(readings: Mapping[int, Reading], split: Split) -> list[int]:
     """Those with errors: the highest error rate first, of equal rates the most errors."""
-    counts = {index: count_errors(split.utterances[index].syllables, reading.syllables)
+    counts = {index: _count_errors(split.utterances[index].syllables, reading.syllables)
               for index, reading in readings.items()}
     wrong = [index for index, count in counts.items() if count.errors]
     return sorted(wrong, key=lambda index: (-counts[index].rate, -counts[index].errors, index))
+
+
+def _count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
+    counts = ErrorCounts()
+    counts.add(reference, hypothesis)
+    return counts
 
 
 def make_clip(
@@ -110,14 +155,36 @@ def make_clip(
     utterance, waveform = split.utterances[index], load_audio(split.audio_path(index))
     spectrogram = log_spectrogram(waveform)  # (frames, 200)
     steps = make_steps(utterance.syllables, reading.syllables, utterance.hanzi)
-    said_at = force_alignment(model, inventory, waveform, utterance.syllables)
+    said_at = force_alignment(utterance.syllables, waveform, model, inventory)
     return Clip(
-        utterance, count_errors(utterance.syllables, reading.syllables), steps,
+        utterance, _count_errors(utterance.syllables, reading.syllables), steps,
         said=make_marks([step for step in steps if step.said], "said", said_at or []),
         heard=make_marks([step for step in steps if step.heard], "heard", reading.seconds),
         seconds=len(spectrogram) * HOP_SAMPLES / SAMPLE_RATE,
         sound=embed_sound(waveform), spectrogram=embed_spectrogram(spectrogram),
     )
+
+
+@torch.inference_mode()
+def force_alignment(
+    syllables: Sequence[str], waveform: Tensor, model: AcousticModel, inventory: Inventory
+) -> list[float] | None:
+    """When the model would have to recognise each syllable, were it made to find just these.
+
+    In seconds: the beginning of each on the most probable CTC path. None where there is no such
+    path: a syllable is none of the model's classes, or the output frames are too few.
+    """
+    device = next(model.parameters()).device
+    features, lengths = extract_features(
+        waveform[None].to(device), torch.tensor([len(waveform)], device=device)
+    )
+    classes = inventory.encode(syllables)
+    frames = model.output_lengths(lengths).item()
+    if any(syllable not in inventory for syllable in syllables) or frames_needed(classes) > frames:
+        return None
+    log_probs = model(features, lengths).log_softmax(dim=-1).cpu()  # (1, T, classes)
+    path, scores = forced_align(log_probs, torch.tensor([classes]), blank=BLANK)  # (1, T) both
+    return frame_seconds(span.start for span in merge_tokens(path[0], scores[0], blank=BLANK))
 
 
 def make_steps(

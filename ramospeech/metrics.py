@@ -36,13 +36,6 @@ class ErrorCounts:
         self.reference_length += len(reference)
 
 
-def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
-    """The errors of one utterance."""
-    counts = ErrorCounts()
-    counts.add(reference, hypothesis)
-    return counts
-
-
 @dataclass
 class Evaluation:
     """The error rates of many utterances, and what was taken for what.

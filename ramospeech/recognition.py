@@ -1,6 +1,6 @@
 """From audio files to pinyin, with a trained model."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -8,13 +8,11 @@ from typing import NamedTuple
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from torchaudio.functional import forced_align, merge_tokens
 
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.checkpoints import load_model
 from ramospeech.decoders import Hypothesis, greedy_decode
 from ramospeech.features import HOP_SAMPLES, extract_features, frame_count
-from ramospeech.losses import BLANK, frames_needed
 from ramospeech.model import REDUCTION, AcousticModel
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.pinyin import Inventory
@@ -39,28 +37,6 @@ def read_hypothesis(hypothesis: Hypothesis, inventory: Inventory) -> Reading:
 def frame_seconds(timesteps: Iterable[int]) -> list[float]:
     """The middles of output frames, in seconds."""
     return [round((step + 0.5) * OUTPUT_SECONDS, 2) for step in timesteps]
-
-
-@torch.inference_mode()
-def force_alignment(
-    model: AcousticModel, inventory: Inventory, waveform: torch.Tensor, syllables: Sequence[str]
-) -> list[float] | None:
-    """When the model would most readily recognise these syllables, were it made to find just them.
-
-    `waveform` is `(samples,)`. In seconds: where each begins on the most probable CTC path. None
-    where there is no path: a syllable is none of the model's classes, or the frames are too few.
-    """
-    device = next(model.parameters()).device
-    features, lengths = extract_features(
-        waveform[None].to(device), torch.tensor([len(waveform)], device=device)
-    )
-    classes = inventory.encode(syllables)
-    frames = model.output_lengths(lengths).item()
-    if any(syllable not in inventory for syllable in syllables) or frames_needed(classes) > frames:
-        return None
-    log_probs = model(features, lengths).log_softmax(dim=-1).cpu()  # (1, T, classes)
-    path, scores = forced_align(log_probs, torch.tensor([classes]), blank=BLANK)  # (1, T) both
-    return frame_seconds(span.start for span in merge_tokens(path[0], scores[0], blank=BLANK))
 
 
 @dataclass

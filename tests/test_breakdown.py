@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech.breakdown import (
-    LENGTHS, count_training, error_by_length, error_by_times_heard, part_confusions,
-)
-from ramospeech.corpora import CorpusError, open_split
+from ramospeech.breakdown import LENGTHS, error_by_length, error_by_times_heard, part_confusions
 from ramospeech.metrics import Evaluation, align, align_by_base
 from ramospeech.pinyin import UNK, split_syllable
 
@@ -117,22 +114,3 @@ def test_times_heard_by_hand():
     groups = [(group.label, group.members, group.syllables, group.errors)
               for group in error_by_times_heard(pairs, heard)]
     assert groups == [("0", 1, 1, 1), ("1", 1, 1, 1), ("5 to 9", 3, 4, 1)]
-
-
-# What training heard
-
-
-def test_training_is_counted(small_mini):
-    training = count_training({}, ["mini/dev", "mini"])
-    expected = Counter(syllable for name in ("train", "dev")
-                       for utterance in open_split("mini", name).utterances
-                       for syllable in utterance.syllables)
-    assert training.times_heard == expected and training.named == ["mini/dev", "mini"]
-    source = count_training({"corpus": "mini"}).source
-    assert source == "12 utterances of mini train (labels: written for the tests)"
-
-
-@pytest.mark.parametrize("name", ["lost", "mini/lost", "audio-cmn"])
-def test_what_the_reader_names_must_be_there(small_mini, name):
-    with pytest.raises(CorpusError):
-        count_training({"corpus": "mini"}, ["mini", name])

@@ -15,17 +15,18 @@ from bs4 import BeautifulSoup
 from matplotlib.image import imread
 
 from ramospeech.audio import load_audio
-from ramospeech.breakdown import Training, count_training
-from ramospeech.corpora import Split
+from ramospeech.corpora import CorpusError, Split, open_split
 from ramospeech.error_page import (
-    embed_sound, embed_spectrogram, error_page, make_marks, make_steps, matrix, worst_utterances,
+    Training, count_training, embed_sound, embed_spectrogram, error_page, force_alignment,
+    make_marks, make_steps, matrix, worst_utterances,
 )
 from ramospeech.evaluation import judge
+from ramospeech.features import extract_features
 from ramospeech.manifest import Utterance
-from ramospeech.metrics import count_errors
+from ramospeech.metrics import ErrorCounts
 from ramospeech.model import AcousticModel
-from ramospeech.pinyin import UNK, Inventory
-from ramospeech.recognition import Reading
+from ramospeech.pinyin import PAD, UNK, Inventory
+from ramospeech.recognition import OUTPUT_SECONDS, Reading
 from ramospeech.report import evaluation_facts
 
 INVENTORY = Inventory.read()
@@ -143,8 +144,11 @@ def test_everything_can_be_read_without_eyes(make_page, dev):
 def test_the_worst_come_first(make_page, dev):
     first, second, third, fourth = (utterance.syllables for utterance in dev.utterances)
     heard = {0: first, 1: ["er2", *second[1:]], 2: [], 3: fourth + fourth + ["er2"]}
-    rates = {index: count_errors(dev.utterances[index].syllables, syllables).rate
-             for index, syllables in heard.items()}
+    rates = {}
+    for index, syllables in heard.items():
+        counts = ErrorCounts()
+        counts.add(dev.utterances[index].syllables, syllables)
+        rates[index] = counts.rate
     assert rates[0] == 0 < rates[1] < rates[2] == 1 < rates[3]
     page = make_page({index: " ".join(syllables) for index, syllables in heard.items()})
     titles = [item.text for item in soup(page).find_all("h3")]
@@ -287,6 +291,16 @@ def test_utterances_outside_the_inventory_have_a_row_of_their_own(make_page, dev
 # What training heard
 
 
+def test_training_is_counted(small_mini):
+    training = count_training({}, ["mini/dev", "mini"])
+    expected = Counter(syllable for name in ("train", "dev")
+                       for utterance in open_split("mini", name).utterances
+                       for syllable in utterance.syllables)
+    assert training.times_heard == expected and training.named == ["mini/dev", "mini"]
+    source = count_training({"corpus": "mini"}).source
+    assert source == "12 utterances of mini train (labels: written for the tests)"
+
+
 @pytest.mark.parametrize("facts, reason", [
     ({}, "does not say"), ({"corpus": "audio-cmn"}, "audio-cmn is not prepared"),
     ({"corpus": "lost"}, "no corpus 'lost'"),
@@ -296,6 +310,12 @@ def test_what_training_heard_is_not_guessed(make_page, small_mini, facts, reason
     assert training.times_heard is None and reason in training.source
     page = make_page({0: "shi4"}, training=training)
     assert "Not known here: " in page and "times heard" not in page
+
+
+@pytest.mark.parametrize("name", ["lost", "mini/lost", "audio-cmn"])
+def test_what_the_reader_names_must_be_there(small_mini, name):
+    with pytest.raises(CorpusError):
+        count_training({"corpus": "mini"}, ["mini", name])
 
 
 # Sound and picture
@@ -330,3 +350,43 @@ def test_the_picture_has_a_pixel_for_each_frame_and_bin():
     assert kind == "image/jpeg" and brightness.shape == (200, 40)
     assert brightness[:45, 22:].min() > brightness[55:].max()  # the first row is the highest bin
     assert brightness[:45, 22:].min() > brightness[:, :18].max()
+
+
+# The forced alignment
+
+
+def best_path(log_probs: torch.Tensor, classes: list[int]) -> list[int]:
+    """Viterbi over the labels with blanks between them, plainly; the frame at which each begins."""
+    states = [0, *(state for label in classes for state in (label, 0))]
+    paths = {number: (log_probs[0, states[number]].item(), [number]) for number in (0, 1)}
+    for frame in log_probs[1:]:
+        following = {}
+        for number in range(len(states)):
+            sources = [number, number - 1]
+            if number > 1 and states[number] not in (0, states[number - 2]):
+                sources.append(number - 2)
+            found = max((paths[source] for source in sources if source in paths), default=None)
+            if found:
+                following[number] = (found[0] + frame[states[number]].item(), [*found[1], number])
+        paths = following
+    _, path = max(paths[number] for number in (len(states) - 2, len(states) - 1) if number in paths)
+    return [path.index(2 * number + 1) for number in range(len(classes))]
+
+
+def test_the_forced_alignment_is_the_best_path(model, dev):
+    waveform = load_audio(dev.audio_path(0))
+    features, lengths = extract_features(waveform[None], torch.tensor([len(waveform)]))
+    with torch.no_grad():
+        log_probs = model(features, lengths)[0].log_softmax(dim=-1)
+    for text in ("ma1", "shi4 shi4", "ni3 hao3 ma", "hao3 hao3 hao3 de"):
+        said_at = force_alignment(text.split(), waveform, model, INVENTORY)
+        frames = best_path(log_probs, INVENTORY.encode(text.split()))
+        assert said_at == pytest.approx([(frame + 0.5) * OUTPUT_SECONDS for frame in frames])
+
+
+def test_what_cannot_be_aligned_has_no_times(model, dev):
+    waveform = load_audio(dev.audio_path(0))
+    frames = (len(waveform) // 160 - 2) // 8
+    assert force_alignment(["ma1"] * frames, waveform, model, INVENTORY) is None
+    small = Inventory((PAD, UNK, "ma1"))
+    assert force_alignment(["ma1", "ma3"], waveform, model, small) is None

@@ -12,8 +12,8 @@ from ramospeech.audio import load_audio
 from ramospeech.checkpoints import CheckpointError, save_model
 from ramospeech.features import extract_features
 from ramospeech.model import AcousticModel
-from ramospeech.pinyin import PAD, UNK, Inventory
-from ramospeech.recognition import OUTPUT_SECONDS, Recogniser, force_alignment
+from ramospeech.pinyin import Inventory
+from ramospeech.recognition import OUTPUT_SECONDS, Recogniser
 
 
 @pytest.fixture(scope="module")
@@ -143,45 +143,3 @@ def test_a_model_file_is_recognised_with(recogniser, recordings, tmp_path):
     assert all(transcript.pinyin and transcript.error is None for transcript in heard)
     with pytest.raises(CheckpointError):
         Recogniser.load(tmp_path / "missing.safetensors")
-
-
-# The forced alignment
-
-
-def best_path(log_probs: torch.Tensor, classes: list[int]) -> list[int]:
-    """Viterbi over the labels with blanks between them, plainly; the frame at which each begins."""
-    states = [0, *(state for label in classes for state in (label, 0))]
-    paths = {number: (log_probs[0, states[number]].item(), [number]) for number in (0, 1)}
-    for frame in log_probs[1:]:
-        following = {}
-        for number in range(len(states)):
-            sources = [number, number - 1]
-            if number > 1 and states[number] not in (0, states[number - 2]):
-                sources.append(number - 2)
-            found = max((paths[source] for source in sources if source in paths), default=None)
-            if found:
-                following[number] = (found[0] + frame[states[number]].item(), [*found[1], number])
-        paths = following
-    _, path = max(paths[number] for number in (len(states) - 2, len(states) - 1) if number in paths)
-    return [path.index(2 * number + 1) for number in range(len(classes))]
-
-
-def test_the_forced_alignment_is_the_best_path(recogniser, recordings):
-    model, inventory = recogniser.model, recogniser.inventory
-    waveform = load_audio(recordings[0])
-    features, lengths = extract_features(waveform[None], torch.tensor([len(waveform)]))
-    with torch.no_grad():
-        log_probs = model(features, lengths)[0].log_softmax(dim=-1)
-    for text in ("ma1", "shi4 shi4", "ni3 hao3 ma", "hao3 hao3 hao3 de"):
-        said_at = force_alignment(model, inventory, waveform, text.split())
-        frames = best_path(log_probs, inventory.encode(text.split()))
-        assert said_at == pytest.approx([(frame + 0.5) * OUTPUT_SECONDS for frame in frames])
-
-
-def test_what_cannot_be_aligned_has_no_times(recogniser, recordings):
-    model, inventory = recogniser.model, recogniser.inventory
-    waveform = load_audio(recordings[0])
-    frames = (len(waveform) // 160 - 2) // 8
-    assert force_alignment(model, inventory, waveform, ["ma1"] * frames) is None
-    small = Inventory((PAD, UNK, "ma1"))
-    assert force_alignment(model, small, waveform, ["ma1", "ma3"]) is None
