@@ -5,13 +5,15 @@ be missing (a single syllable has no one writing), the path and the pinyin may n
 """
 
 import codecs
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from ramospeech.files import write_text
 from ramospeech.pinyin import is_syllable
+
+
+_known: set[str] = set()  # the syllables that were looked at: few lines bring a new one
 
 
 class ManifestError(ValueError):
@@ -44,7 +46,7 @@ def read_manifest(path: Path) -> list[Utterance]:
     return utterances
 
 
-def _read_lines(path: Path) -> Iterator[str]:
+def _read_lines(path: Path) -> list[str]:
     """Lines without their ends, which may be those of any platform."""
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
@@ -52,7 +54,8 @@ def _read_lines(path: Path) -> Iterator[str]:
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
         raise ManifestError(f"{path}, line {number}: not UTF-8 ({error.reason})") from None
-    return (line.removesuffix("\n") for line in io.StringIO(text, newline=None))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _refuse_second(path: str, seen: set[str]) -> None:
@@ -71,16 +74,22 @@ def parse_line(line: str) -> Utterance:
     syllables = pinyin.split()
     if not syllables:
         raise ValueError("no pinyin")
+    if not _known.issuperset(syllables):
+        _check_syllables(syllables)
+    return Utterance(path, " ".join(syllables), hanzi.strip())
+
+
+def _check_syllables(syllables: list[str]) -> None:
     for syllable in syllables:
         if not is_syllable(syllable):
             raise ValueError(f"{syllable!r} is not a toned pinyin syllable such as 'hao3'")
-    return Utterance(path, " ".join(syllables), hanzi.strip())
+    _known.update(syllables)
 
 
 def _check_path(path: str) -> None:
     if not path.strip():
         raise ValueError("no path")
-    if path.startswith("/") or ".." in path.split("/"):
+    if path.startswith("/") or ".." in path and ".." in path.split("/"):
         raise ValueError(f"the path {path!r} is not inside the data root")
     if "\\" in path or not path.isprintable():
         raise ValueError(f"the path {path!r} holds a backslash or an unprintable character")

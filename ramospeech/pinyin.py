@@ -8,12 +8,13 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from pypinyin import Style, lazy_pinyin
 from pypinyin.contrib.tone_convert import to_finals, to_initials
+from pypinyin.seg.simpleseg import seg
 
 from ramospeech.paths import DATA_CONFIG
 
@@ -41,7 +42,13 @@ def hanzi_to_pinyin(text: str) -> list[str]:
     every letter, digit and hanzi gives one token.
     """
     text = "".join(unicodedata.normalize("NFKC", text).split()).translate(_DIGITS)
-    readings = lazy_pinyin(text, style=Style.TONE3, errors=_unread)
+    return [syllable for phrase in seg(text) for syllable in _read_phrase(phrase)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _read_phrase(phrase: str) -> list[str]:
+    """One of the phrases into which pypinyin cuts a text; most come again and again."""
+    readings = lazy_pinyin(phrase, style=Style.TONE3, errors=_unread)
     return [_SPELLING.get(reading, reading) for reading in readings]
 
 

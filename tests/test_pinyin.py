@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pypinyin import Style, lazy_pinyin
+from pypinyin.constants import PHRASES_DICT
 
 from ramospeech.paths import DATA_CONFIG
 from ramospeech.pinyin import (
@@ -31,6 +34,18 @@ SYLLABLES = INVENTORY.symbols[2:]
 ])
 def test_hanzi_are_read_by_phrase(hanzi, pinyin):
     assert " ".join(hanzi_to_pinyin(hanzi)) == pinyin
+
+
+PHRASES = st.sampled_from(sorted(PHRASES_DICT))
+CHARACTERS = st.text(st.sampled_from("".join(sorted(set("".join(PHRASES_DICT)))) + "，。！ aＫ"))
+
+
+@given(st.lists(st.one_of(PHRASES, CHARACTERS)).map("".join))
+def test_the_phrases_are_read_as_in_the_whole_text(text):
+    whole = lazy_pinyin("".join(unicodedata.normalize("NFKC", text).split()), style=Style.TONE3,
+                        errors=lambda rest: [UNK for char in rest if char.isalpha()])
+    plain = {"n2": "en2", "n4": "en4", "ng2": "en2", "ng4": "en4"}
+    assert hanzi_to_pinyin(text) == [plain.get(syllable, syllable) for syllable in whole]
 
 
 @pytest.mark.parametrize("text, pinyin", [

@@ -1,0 +1,83 @@
+"""How long `ramospeech prepare aishell` takes on a tree as large as AISHELL, beside the disk's part.
+
+    python benchmarks/prepare_aishell.py [FOLDER]
+
+In FOLDER (default: the place for temporary files) it makes 141,925 empty recordings and a
+transcript of frequent words, prepares them, and clears everything away. The disk's part: what it
+takes a bare program to list the folders, read the transcript, and write the manifests' bytes.
+"""
+
+import itertools
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jieba
+
+from ramospeech.corpora import prepare
+from ramospeech.corpus_aishell import TRANSCRIPT
+from ramospeech.files import write_text
+from ramospeech.report import commit, hardware
+
+RECORDINGS = {"train": 120_423, "dev": 14_326, "test": 7_176}  # 325 of train have no transcript
+TRANSCRIPTS = 141_600
+
+
+def main(parent: str | None = None) -> None:
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        os.environ["RAMOSPEECH_DATA"] = str(Path(folder) / "data")
+        root = Path(folder) / "data_aishell"
+        make_tree(root)
+        os.sync()
+        whole = seconds(lambda: print(prepare("aishell", root).summary()))
+        bare = seconds(lambda: only_the_disk(root, Path(folder) / "data" / "aishell"))
+    print(f"prepare          {whole:6.2f} s, {sum(RECORDINGS.values()) / whole:,.0f} recordings a second")
+    print(f"the disk alone   {bare:6.2f} s, {whole / bare:.1f} times as fast")
+    print(f"commit {commit()}, {hardware()}")
+
+
+def make_tree(root: Path) -> None:
+    """350 recordings for each speaker, in AISHELL's layout."""
+    names = []
+    for split, count in RECORDINGS.items():
+        for number in range(count):
+            speaker = f"S{number // 350:03}{len(split)}"
+            if number % 350 == 0:
+                (root / "wav" / split / speaker).mkdir(parents=True)
+            names.append(f"BAC009{speaker}W{number:06}")
+            os.close(os.open(root / "wav" / split / speaker / f"{names[-1]}.wav", os.O_CREAT))
+    texts = sentences(TRANSCRIPTS)
+    lines = [f"{name} {text}\n" for name, text in zip(reversed(names), texts)]
+    write_text(root / TRANSCRIPT, "".join(lines))
+
+
+def sentences(count: int) -> list[str]:
+    """Words of jieba's dictionary, by their frequency, some fourteen hanzi in all."""
+    path = Path(jieba.__file__).with_name("dict.txt")
+    entries = [line.split(" ") for line in path.read_text(encoding="utf-8").splitlines()]
+    words = {word: int(frequency) for word, frequency, _ in entries if min(word) >= "一"}
+    weights, draw = list(itertools.accumulate(words.values())), random.Random(0)
+    drawn = list(words)
+    return [" ".join(draw.choices(drawn, cum_weights=weights, k=8)) for _ in range(count)]
+
+
+def only_the_disk(root: Path, manifests: Path) -> None:
+    for folder, _, _ in os.walk(root):
+        os.listdir(folder)
+    (root / TRANSCRIPT).read_bytes()
+    for path in manifests.glob("*.txt"):
+        path.with_suffix(".copy").write_bytes(path.read_bytes())
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
