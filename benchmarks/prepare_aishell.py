@@ -1,4 +1,4 @@
-"""How long `ramospeech prepare aishell` takes on a tree as large as AISHELL, beside the disk's part.
+"""How long preparing `aishell` takes on a tree as large as AISHELL, beside the disk's part.
 
     python benchmarks/prepare_aishell.py [FOLDER]
 
@@ -35,7 +35,8 @@ def main(parent: str | None = None) -> None:
         os.sync()
         whole = seconds(lambda: print(prepare("aishell", root).summary()))
         bare = seconds(lambda: only_the_disk(root, Path(folder) / "data" / "aishell"))
-    print(f"prepare          {whole:6.2f} s, {sum(RECORDINGS.values()) / whole:,.0f} recordings a second")
+    each_second = sum(RECORDINGS.values()) / whole
+    print(f"prepare          {whole:6.2f} s, {each_second:,.0f} recordings a second")
     print(f"the disk alone   {bare:6.2f} s, {whole / bare:.1f} times as fast")
     print(f"commit {commit()}, {hardware()}")
 

@@ -1,4 +1,4 @@
-"""How fast a manifest as long as AISHELL's is read, beside splitting its lines and checking nothing.
+"""How fast a manifest as long as AISHELL's is read, beside splitting its lines and no more.
 
     python benchmarks/read_manifest.py
 """

@@ -6,9 +6,9 @@ A recording passes these files in this order:
     settings -> model -> losses -> sharing -> training -> checkpoints  (learning)
     recognition -> decoders -> metrics                                 (listening)
 
-`report`, `breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables,
-tones and the 1,215 output classes; `pitch`, `plots` and `lesson` serve the notebooks; `cli` is the
-command `ramospeech`.
+`preparation` and `openslr` bring a corpus here. `report`, `breakdown` and `error_page` say how wrong
+it was, and where. `pinyin` knows syllables, tones and the 1,215 output classes; `pitch`, `plots` and
+`lesson` serve the notebooks; `cli` is the command `ramospeech`.
 """
 
 __version__ = "0.1.0"

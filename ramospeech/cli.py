@@ -16,7 +16,8 @@ from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.settings import PRESETS, Settings
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
-_CORPORA = f"the corpus: {', '.join(MODULES)}; several joined by +, or {ALL}, the real ones prepared"
+_CORPORA = (f"the corpus: {', '.join(MODULES)}; several joined by +; or {ALL}: the real ones that "
+            "are prepared")
 _LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
 
 # What imports torch is imported inside the command that needs it, so that `--help` answers at once.

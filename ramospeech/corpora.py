@@ -9,6 +9,7 @@ import importlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from ramospeech.files import brief, write_text
@@ -90,7 +91,8 @@ def prepare(name: str, root: Path | None = None, labels: str | None = None) -> P
     label_source = choose_labels(corpus, labels)
     found = corpus.prepare(root, labels) if labels else corpus.prepare(root)
     if not found.splits:
-        raise CorpusError(f"no recording of {name} was kept in {found.root}\n{found.summary()}")
+        reasons = [f"{count} skipped: {reason}" for reason, count in found.skipped.items()]
+        raise CorpusError("; ".join([f"no recording of {name} was kept in {found.root}", *reasons]))
     facts = {"version": corpus.version, "root": str(found.root.resolve()),
              "label_source": label_source,
              "splits": {split: len(found.splits[split]) for split in found.names()},
@@ -105,7 +107,7 @@ def prepare(name: str, root: Path | None = None, labels: str | None = None) -> P
 
 
 def choose_labels(corpus: Corpus, labels: str | None) -> str:
-    """The label source that a choice stands for. Raises CorpusError where there is no such choice."""
+    """The label source that a choice stands for. Raises CorpusError where there is none."""
     if labels is None:
         return corpus.label_source
     if labels not in corpus.label_choices:
@@ -132,8 +134,8 @@ def open_split(name: str, split: str) -> Split:
 
 def corpus_names(name: str) -> list[str]:
     """The corpora that a name stands for: `thchs`, `thchs+aishell` or `all`."""
-    names = [item for part in name.split("+") for item in (real_corpora() if part == ALL else [part])]
-    return list(dict.fromkeys(names))
+    parts = [real_corpora() if part == ALL else [part] for part in name.split("+")]
+    return list(dict.fromkeys(chain(*parts)))
 
 
 def real_corpora() -> list[str]:

@@ -69,7 +69,8 @@ def download(archive: Archive, target: Path, mirror: str = "main") -> Path:
     came rightly is kept for the next time.
     """
     if target.is_dir() and any(target.iterdir()):
-        return _refuse_other(archive, target)
+        _refuse_other(archive, target)
+        return target
     path = target.with_name(archive.file)
     with _alone(path):
         _refuse_small_disk(archive, path)
@@ -82,11 +83,10 @@ def download(archive: Archive, target: Path, mirror: str = "main") -> Path:
     return target
 
 
-def _refuse_other(archive: Archive, target: Path) -> Path:
+def _refuse_other(archive: Archive, target: Path) -> None:
     if not (target / archive.folder).is_dir():
         raise CorpusError(f"{target} holds something else than {archive.folder}: choose another "
                           "folder with --to")
-    return target
 
 
 @contextmanager
@@ -98,8 +98,10 @@ def _alone(path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CorpusError(f"another command is fetching {path}: wait for it") from None
-        yield
-        lock.unlink()
+        try:
+            yield
+        finally:
+            lock.unlink()
 
 
 def _refuse_small_disk(archive: Archive, path: Path) -> None:
@@ -166,7 +168,7 @@ def _answer(url: str, have: int, size: int) -> Iterator[bytes]:
 
 
 def _check_answer(response: requests.Response, have: int, size: int) -> int:
-    """How many bytes to skip. Raises CorpusError for an answer that would come next time as well."""
+    """How many bytes to skip. Raises CorpusError for an answer that would come again."""
     status, headers = response.status_code, response.headers
     if status >= 500 or status == 429:
         response.raise_for_status()  # a passing fault, perhaps
@@ -187,7 +189,7 @@ def _check_answer(response: requests.Response, have: int, size: int) -> int:
 
 
 def check(archive: Archive, path: Path) -> None:
-    """Raise CorpusError for an archive that is not the published one, and move it out of the way."""
+    """Raise CorpusError for an archive that is not the published one, and set it aside."""
     size = path.stat().st_size
     if size != archive.size:
         _set_aside(path, f"{size} bytes instead of {archive.size}")
@@ -223,6 +225,8 @@ def unpack(archive: Archive, path: Path, target: Path) -> None:
 
     Raises CorpusError for one that is damaged, or that holds anything but files and folders.
     """
+    if not hasattr(tarfile, "data_filter"):
+        raise CorpusError("to unpack safely, Python 3.11.4 or later is needed")
     draft = target.with_name(target.name + ".part")
     shutil.rmtree(draft, ignore_errors=True)  # of a time that was broken off
     try:
@@ -231,6 +235,9 @@ def unpack(archive: Archive, path: Path, target: Path) -> None:
         if not (draft / archive.folder).is_dir():
             raise tarfile.ReadError(f"there is no {archive.folder} in it")
         draft.replace(target)
+    except tarfile.FilterError as error:
+        raise CorpusError(f"{path} was not unpacked ({brief(error)}): delete it, and fetch it from "
+                          "another --mirror") from None
     except DAMAGE as error:
         _set_aside(path, brief(error))
     except OSError as error:

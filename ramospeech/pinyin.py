@@ -59,7 +59,7 @@ def _unread(text: str) -> list[str]:
 
 @cache
 def respell(syllable: str) -> str:
-    """A toned syllable of another source in our spelling: `de5` = `de`, `nü3` = `nv3`, `jv4` = `ju4`.
+    """A toned syllable of another source in our spelling: `de5` is `de`, `nü3` `nv3`, `jv4` `ju4`.
 
     What is no syllable in the first place is still none.
     """

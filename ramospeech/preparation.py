@@ -1,4 +1,4 @@
-"""What the preparation of every corpus has in common: what is kept, what is skipped, what is shared.
+"""What preparing any corpus has in common: what is kept, what is skipped, what splits share.
 
 A corpus's own file knows its layout; it finds its copy with `find_copy`, and hands each recording
 to a `Preparation`, which counts.
@@ -43,8 +43,8 @@ class Preparation:
     def keep_text(self, split: str, path: str, text: str, speaker: str) -> None:
         """Keep a recording with what pypinyin reads in its transcript, or skip it with the reason.
 
-        A Latin letter becomes `<UNK>`. Digits are refused: 12 may have been read as `shi2 er4`, `yi1
-        er4` or `yao1 er4`.
+        A Latin letter becomes `<UNK>`. Digits are skipped: who read 12 aloud may have said `shi2
+        er4`, `yi1 er4` or `yao1 er4`.
         """
         hanzi = "".join(text.split())
         syllables = hanzi_to_pinyin(hanzi)
@@ -100,7 +100,7 @@ def _sharing(shared: dict[str, dict[str, int]]) -> list[str]:
 
 
 def split_of(key: str) -> str:
-    """90 % train, 5 % dev, 5 % test, by a hash of the key (a word, a speaker): each in one split."""
+    """90 % train, 5 % dev, 5 % test, by a hash of the key: a word or a speaker is in one only."""
     percent = hash_number(key) % 100
     return "train" if percent < 90 else "dev" if percent < 95 else "test"
 

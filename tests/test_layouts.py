@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech import corpus_aishell, corpus_primewords, corpus_thchs
+from ramospeech import cli, corpus_aishell, corpus_thchs
 from ramospeech.corpora import (
     MODULES, CorpusError, corpus_names, get_corpus, open_split, prepare, read_facts,
 )
@@ -284,6 +284,14 @@ def test_a_folder_with_no_corpus_in_it(data_folder, tmp_path):
             prepare(name, tmp_path / "nowhere")
         with pytest.raises(CorpusError, match="say where the copy lies"):
             prepare(name)
+
+
+def test_nothing_kept_is_told_in_one_line_with_the_reasons(data_folder, tmp_path, capsys):
+    write(tmp_path / "20170001P00001A0001.wav")
+    assert cli.main(["prepare", "st-cmds", "--root", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no recording of st-cmds was kept" in error and "1 skipped: no transcript" in error
 
 
 # What they have in common ----------------------------------------------------------------------
