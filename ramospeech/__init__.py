@@ -2,9 +2,9 @@
 
 A recording passes these files in this order:
 
-    corpora -> manifest -> audio -> features -> augment -> batches     (data)
-    settings -> model -> losses -> sharing -> training -> checkpoints  (learning)
-    recognition -> decoders -> metrics                                 (listening)
+    corpora -> manifest -> audio -> features -> disguise -> augment -> batches  (data)
+    settings -> model -> losses -> sharing -> training -> checkpoints           (learning)
+    recognition -> decoders -> metrics                                          (listening)
 
 `preparation` and `openslr` bring a corpus here. `report`, `breakdown` and `error_page` say how wrong
 it was, and where. `pinyin` knows syllables, tones and the 1,215 output classes; `pitch`, `plots` and
