@@ -35,7 +35,7 @@ def spec_augment(
 ) -> Tensor:
     """Blot out random bands of bins and spans of frames (Park et al. 2019, arXiv:1904.08779).
 
-    `features` is `(frames, bins)`, normalised, so that 0 is the mean of every bin. A mask is up to
+    `features` is `(frames, bins)`, normalised, so that 0 is the mean of them all. A mask is up to
     `frequency_width` bins or `time_width` frames wide, and never over a fifth of the frames.
     Returns a changed copy.
     """

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ramospeech.features import BINS, FLOOR
 
-TRACTS = (0.8, 1.25)  # resonances, times; a child's vocal tract is short, a tall man's long
-PITCHES = (0.55, 1.6)  # distance of the harmonics, times
-DEPTHS = (0.5, 1.1)  # height of the harmonics over what lies between them, times
-TEMPOS = (0.8, 1.3)
+TRACTS = (0.85, 1.18)  # resonances, times; a child's vocal tract is short, a tall man's long
+PITCHES = (0.7, 1.4)  # distance of the harmonics, times
+DEPTHS = (0.6, 1.1)  # height of the harmonics over what lies between them, times
+TEMPOS = (0.85, 1.2)
 PAUSE = 12  # frames of silence at either end, on average
 SPEECH = 4.0  # nepers (35 dB): a frame that is quieter than the loudest by more is a pause
 SMOOTH = 40  # waves over the spectrum, of 200: what is coarser is the vocal tract's doing
-NOISE_RATIOS = (1.0, 6.0)  # nepers from the noise up to the speech: 9 to 52 dB
+NOISE_RATIOS = (2.0, 6.0)  # nepers from the noise up to the speech: 17 to 52 dB
 GAINS = (-2.5, 0.5)  # nepers
 
 
@@ -30,9 +30,9 @@ def disguise(spectrogram: Tensor, rng: np.random.Generator, least_frames: int = 
     spectrogram = change_pauses(spectrogram, rng, least_frames)
     fastest = max(TEMPOS[0], min(TEMPOS[1], len(spectrogram) / least_frames))
     spectrogram = change_tempo(spectrogram, rng.uniform(TEMPOS[0], fastest))
-    spectrogram = change_voice(
-        spectrogram, _ratio(TRACTS, rng), _ratio(PITCHES, rng), rng.uniform(*DEPTHS)
-    )
+    pitch = _ratio(PITCHES, rng)
+    depth = rng.uniform(*DEPTHS) * min(1.0, pitch)  # close harmonics stand out less
+    spectrogram = change_voice(spectrogram, _ratio(TRACTS, rng), pitch, depth)
     return change_room(spectrogram, rng)
 
 
@@ -108,10 +108,10 @@ def _stretch(factor: float) -> Tensor:
 def change_room(spectrogram: Tensor, rng: np.random.Generator) -> Tensor:
     """Another microphone, an echo, a noise, another loudness: each in most recordings."""
     magnitude = (spectrogram.exp() - FLOOR).clamp(min=0) * float(np.exp(rng.uniform(*GAINS)))
-    magnitude = magnitude * torch.exp(_curve(rng, height=0.7))
-    if rng.random() < 0.3:
+    magnitude = magnitude * torch.exp(_curve(rng, height=0.4))
+    if rng.random() < 0.2:
         magnitude = _echo(magnitude, rng)
-    if rng.random() < 0.8:
+    if rng.random() < 0.6:
         magnitude = torch.hypot(magnitude, _noise(magnitude, rng))
     return torch.log(magnitude + FLOOR)
 

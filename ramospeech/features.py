@@ -38,20 +38,21 @@ def log_spectrogram(waveform: Tensor) -> Tensor:
 
 
 def normalise(features: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Give each bin of each utterance mean 0 and standard deviation 1 over its own frames.
+    """Give each utterance mean 0 and standard deviation 1 over all its frames and bins.
 
     `features` is `(batch, frames, bins)`, `lengths` `(batch,)` frames; frames beyond an utterance's
-    length count for nothing and come out as 0. What a room, a microphone and a loudness add to
-    every frame alike is gone afterwards.
+    length count for nothing and come out as 0. Loudness, which adds the same to every number, is
+    gone afterwards. Bins keep their distances: in a short word they are what a vowel is.
     """
-    batch, frames, _ = features.shape
+    batch, frames, bins = features.shape
     if lengths is None:
         lengths = torch.full((batch,), frames, device=features.device)
-    count = lengths[:, None, None]
-    padding = torch.arange(frames, device=features.device)[:, None] >= count  # (batch, frames, 1)
-    mean = features.masked_fill(padding, 0).sum(1, keepdim=True) / count  # (batch, 1, bins)
+    padding = torch.arange(frames, device=features.device) >= lengths[:, None]  # (batch, frames)
+    padding = padding[:, :, None]
+    count = (lengths * bins)[:, None, None]
+    mean = features.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count  # (batch, 1, 1)
     centred = (features - mean).masked_fill(padding, 0)
-    deviation = (centred.square().sum(1, keepdim=True) / count).sqrt()
+    deviation = (centred.square().sum((1, 2), keepdim=True) / count).sqrt()
     return centred / (deviation + 1e-3)
 
 
