@@ -15,7 +15,7 @@ from ramospeech.features import BINS, FLOOR
 
 TRACTS = (0.85, 1.18)  # resonances, times; a child's vocal tract is short, a tall man's long
 PITCHES = (0.7, 1.4)  # distance of the harmonics, times
-DEPTHS = (0.6, 1.1)  # height of the harmonics over what lies between them, times
+DEPTHS = (0.6, 1.1)  # height of the harmonics over what lies between them, times; less when deeper
 TEMPOS = (0.85, 1.2)
 PAUSE = 12  # frames of silence at either end, on average
 SPEECH = 4.0  # nepers (35 dB): a frame that is quieter than the loudest by more is a pause
@@ -106,7 +106,7 @@ def _stretch(factor: float) -> Tensor:
 
 
 def change_room(spectrogram: Tensor, rng: np.random.Generator) -> Tensor:
-    """Another microphone, an echo, a noise, another loudness: each in most recordings."""
+    """Another microphone and loudness; in some recordings an echo, in most a noise."""
     magnitude = (spectrogram.exp() - FLOOR).clamp(min=0) * float(np.exp(rng.uniform(*GAINS)))
     magnitude = magnitude * torch.exp(_curve(rng, height=0.4))
     if rng.random() < 0.2:
