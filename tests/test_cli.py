@@ -217,7 +217,7 @@ def test_several_gpus_are_not_pretended(ramospeech):
 
 
 def test_an_interruption_is_no_traceback(ramospeech, monkeypatch):
-    def interrupt(trainer):
+    def interrupt(trainer, after_step):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training.Trainer, "train_epoch", interrupt)

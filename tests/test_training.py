@@ -3,14 +3,18 @@
 import copy
 import math
 import re
+import resource
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ramospeech import training
+from ramospeech import files, training
+from ramospeech.batches import Batch, collate
 from ramospeech.checkpoints import (
     CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
 )
@@ -28,8 +32,15 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(one, other) -> bool:
+    """Whether two states agree to the last bit: dictionaries and lists of tensors and values."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
 
 
 def evaluation_at(rate: float) -> Evaluation:
@@ -176,40 +187,248 @@ def test_the_same_seed_gives_the_same_weights(train, dev, one_thread):
     assert not same(first, trained(seed=2))
 
 
-def stop_after(epochs: int, run: Run) -> None:
-    """Let a run be interrupted when it would begin a further epoch."""
-    train_epoch = run.trainer.train_epoch
-
-    def interrupted() -> float:
-        if run.trainer.epoch == epochs:
-            raise KeyboardInterrupt
-        return train_epoch()
-
-    run.trainer.train_epoch = interrupted
+class Killed(BaseException):
+    """Nothing in a run catches this."""
 
 
-def test_going_on_equals_never_stopping(train, dev, tmp_path):
+def kill_at(run: Run, place: str, monkeypatch) -> None:
+    """Let a run end without notice at some place of its second epoch."""
+    trainer = run.trainer
+    originals = {"step": trainer.train_batch, "evaluation": trainer.evaluate,
+                 "best model": training.save_model, "checkpoint": training.save_checkpoint}
+
+    def killed(*arguments, **names):
+        if trainer.step >= len(trainer.loader) + 1 and (place == "step" or not trainer.losses):
+            raise Killed
+        return originals[place](*arguments, **names)
+
+    owner, name = {"step": (trainer, "train_batch"), "evaluation": (trainer, "evaluate"),
+                   "best model": (training, "save_model"),
+                   "checkpoint": (training, "save_checkpoint")}[place]
+    monkeypatch.setattr(owner, name, killed)
+
+
+@pytest.mark.parametrize("save_minutes", [0, 60])
+@pytest.mark.parametrize("place", ["step", "evaluation", "best model", "checkpoint"])
+def test_going_on_equals_never_stopping(train, dev, tmp_path, monkeypatch, place, save_minutes):
+    rates = {1: 0.9, 2: 0.5}  # the second epoch is the best, too
+    monkeypatch.setattr(Trainer, "evaluate", lambda trainer, *_: evaluation_at(rates[trainer.epoch]))
     whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
     whole.fit()
 
-    broken_off = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
-    stop_after(1, broken_off)
-    with pytest.raises(KeyboardInterrupt):
-        broken_off.fit()
+    killed = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at(killed, place, patch)
+        killed.fit(save_minutes=save_minutes)
     torch.manual_seed(99)  # whatever happened in between
     again = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
     again.resume()
-    assert again.trainer.epoch == 1
+    done_of_epoch = 3 if place != "step" else 1 if save_minutes == 0 else 0
+    assert (again.trainer.epoch, len(again.trainer.losses)) == (1, done_of_epoch)
     again.fit()
 
-    assert same(weights(whole.trainer), weights(again.trainer))
-    first, second = (load_checkpoint(run.checkpoint) for run in (whole, again))
-    assert first["step"] == second["step"] and first["best_rate"] == second["best_rate"]
-    assert torch.equal(first["random"], second["random"])
-    for moments, others in zip(first["optimizer"]["state"].values(),
-                               second["optimizer"]["state"].values(), strict=True):
-        assert same(moments, others)
-    assert first["optimizer"]["param_groups"] == second["optimizer"]["param_groups"]
+    assert same(load_checkpoint(whole.checkpoint), load_checkpoint(again.checkpoint))
+    (one, _, facts), (other, _, found) = (load_model(run.folder / "best.safetensors")
+                                          for run in (whole, again))
+    assert facts == found and same(one.state_dict(), other.state_dict())
+    assert curve_steps(again.folder) == curve_steps(whole.folder) == [3, 6]
+
+
+def curve_steps(folder: Path) -> list[int]:
+    curves = EventAccumulator(str(folder / "tensorboard")).Reload()
+    return [event.step for event in curves.Scalars("loss/train")]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_stopping_and_going_on_at_every_step(train, dev, tmp_path, workers):
+    """Each time in a new run, with other workers."""
+    whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
+    assert whole.fit() is not None
+    for start in range(7):
+        run = Run(Trainer(train, dev, SETTINGS, workers=workers), tmp_path / "run")
+        if start > 0:
+            run.resume()
+        assert run.trainer.step == start
+        result = run.fit(stop=lambda: run.trainer.step > start)
+        assert (result is None) == (start < 6)
+    assert same(load_checkpoint(whole.checkpoint), load_checkpoint(run.checkpoint))
+
+
+def test_a_stop_does_not_wait_for_the_evaluation(train, dev, tmp_path):
+    run = Run(Trainer(train, dev, SETTINGS), tmp_path)
+    assert run.fit(stop=lambda: run.trainer.epoch == 1) is None
+    assert not (tmp_path / "best.safetensors").exists()
+    state = load_checkpoint(run.checkpoint)
+    assert (state["epoch"], len(state["losses"]), state["best_rate"]) == (0, 3, math.inf)
+
+
+def test_the_mean_loss_is_that_of_the_whole_epoch(train, dev):
+    expected = Trainer(train, dev, SETTINGS).train_epoch()
+    first, second = (Trainer(train, dev, SETTINGS) for _ in range(2))
+
+    def stop_after_two() -> None:
+        if len(first.losses) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        first.train_epoch(stop_after_two)
+    second.load_state(first.state())
+    assert second.train_epoch() == expected
+
+
+def test_with_other_batches_the_epoch_begins_anew(train, dev, tmp_path):
+    run = Run(Trainer(train, dev, SETTINGS), tmp_path)
+    assert run.fit(stop=lambda: run.trainer.step == 4) is None
+    assert (run.trainer.epoch, len(run.trainer.losses)) == (1, 1)
+    other = Run(Trainer(train, dev, replace(SETTINGS, batch_size=2)), tmp_path)
+    other.resume()
+    assert (other.trainer.epoch, other.trainer.losses, other.trainer.step) == (1, [], 6)
+    assert other.trainer.schedule.get_last_lr() != [0.0]
+    rate = other.trainer.optimizer.param_groups[0]["lr"]
+    assert rate == pytest.approx(SETTINGS.learning_rate * other.trainer._rate_factor(6))
+    other.fit()
+    assert other.trainer.step == 12 and other.trainer.schedule.last_epoch == 12
+
+
+# The disk
+
+
+@pytest.fixture
+def limit_files() -> Iterator[Callable[[int], None]]:
+    """Let no file become larger than so many bytes, as a full disk or a quota would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_too_little_room_is_found_before_training(train, dev, tmp_path, monkeypatch):
+    run = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
+    monkeypatch.setattr(run.trainer, "train_batch", lambda batch: pytest.fail("it trained"))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: SimpleNamespace(free=20_000_000))
+    with pytest.raises(OSError, match=r"run/checkpoint.pt: .*3\d,\d{3},\d{3} bytes are needed, "
+                                      "20,000,000 are free"):
+        run.fit()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 8_000_000])  # the first checkpoint has 4 MB, later 12
+def test_files_that_may_not_become_large_are_found_before_training(
+    train, dev, tmp_path, monkeypatch, limit_files, limit
+):
+    run = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
+    monkeypatch.setattr(run.trainer, "train_batch", lambda batch: pytest.fail("it trained"))
+    limit_files(limit)
+    with pytest.raises(OSError, match="run/checkpoint.pt: .*File too large"):
+        run.fit()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_found_before_training(train, dev, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    run = Run(Trainer(train, dev, SETTINGS), tmp_path / "file" / "run")
+    monkeypatch.setattr(run.trainer, "train_batch", lambda batch: pytest.fail("it trained"))
+    with pytest.raises(OSError, match="file/run/checkpoint.pt: cannot be written"):
+        run.fit()
+
+
+def test_a_disk_that_fills_up_costs_little(train, dev, tmp_path, limit_files):
+    whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
+    whole.fit()
+    run = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
+    with pytest.raises(OSError, match="run/checkpoint.pt: cannot be written"):
+        run.fit(save_minutes=0, stop=lambda: run.trainer.step == 5 and limit_files(2_000_000))
+    limit_files(resource.RLIM_INFINITY)
+    assert not list(run.folder.glob(".*"))  # no draft
+    again = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
+    again.resume()
+    assert again.trainer.step == 4
+    again.fit()
+    assert same(load_checkpoint(whole.checkpoint), load_checkpoint(again.checkpoint))
+
+
+def test_drafts_of_killed_runs_are_removed(train, dev, tmp_path):
+    for name in (".checkpoint.pt.123", ".best.safetensors.4567"):
+        (tmp_path / name).write_bytes(b"half of")
+    (tmp_path / ".mine").touch()
+    Run(Trainer(few(train, 4), dev, replace(SETTINGS, epochs=1)), tmp_path).fit()
+    assert [path.name for path in tmp_path.glob(".*")] == [".mine"]
+
+
+# Memory
+
+
+def short_of_memory(trainer: Trainer, too_many: Callable[[Batch], bool], monkeypatch) -> list[int]:
+    """Let a trainer's model fail where a batch has too many; gives the sizes that were tried."""
+    sizes, forward = [], trainer.model.forward
+
+    def limited(features, lengths):
+        sizes.append(len(lengths))
+        if too_many(lengths):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return forward(features, lengths)
+
+    monkeypatch.setattr(trainer.model, "forward", limited)
+    return sizes
+
+
+def without_chance(trainer: Trainer) -> Trainer:
+    """A model whose loss does not depend on who else is in a batch: no dropout, fixed statistics."""
+    trainer.model.eval()
+    return trainer
+
+
+@pytest.mark.parametrize("largest, tried", [
+    (4, [4]), (3, [4, 2, 2]), (2, [4, 2, 2]), (1, [4, 2, 1, 1, 2, 1, 1, 1, 1])
+])
+def test_a_batch_in_pieces_is_the_same_step(train, dev, monkeypatch, largest, tried):
+    whole, cut = (without_chance(Trainer(train, dev, SETTINGS)) for _ in range(2))
+    batch = next(iter(whole.loader))
+    sizes = short_of_memory(cut, lambda lengths: len(lengths) > largest, monkeypatch)
+    assert cut.train_batch(batch) == pytest.approx(whole.train_batch(batch), rel=1e-5)
+    assert sizes == tried
+    for name, parameter in whole.model.named_parameters():
+        other = cut.model.get_parameter(name)
+        assert torch.allclose(parameter.grad, other.grad, rtol=1e-3, atol=1e-5), name
+    assert cut.step == cut.schedule.last_epoch == 1 and not cut.refused
+
+
+def test_an_utterance_that_does_not_fit_is_passed_over_by_name(train, dev, monkeypatch, capsys):
+    cut, without = (without_chance(Trainer(train, dev, SETTINGS)) for _ in range(2))
+    batch = next(iter(cut.loader))
+    longest = int(batch.feature_lengths.argmax())
+    frames = batch.feature_lengths[longest]
+    short_of_memory(cut, lambda lengths: frames in lengths, monkeypatch)
+    others = [place for place in range(4) if place != longest]
+    rest = collate([cut.loader.dataset[0, batch.indices[place]] for place in others])
+    assert cut.train_batch(batch) == pytest.approx(without.train_batch(rest), rel=1e-5)
+    path = cut.train.utterances[batch.indices[longest]].path
+    assert cut.refused == {path: 1}
+    assert re.search(f"does not fit into memory: {path}", capsys.readouterr().out)
+    for name, parameter in without.model.named_parameters():
+        other = cut.model.get_parameter(name)
+        assert torch.allclose(parameter.grad, other.grad, rtol=1e-3, atol=1e-5), name
+
+
+def test_where_nothing_fits_the_run_goes_on(train, dev, monkeypatch, tmp_path):
+    run = Run(Trainer(train, dev, replace(SETTINGS, epochs=1)), tmp_path)
+    before = weights(run.trainer)
+    short_of_memory(run.trainer, lambda lengths: True, monkeypatch)
+    result = run.fit()
+    assert same(weights(run.trainer), before) and run.trainer.step == 3
+    assert run.trainer.refused == {utterance.path: 1 for utterance in train.utterances}
+    assert result.toned.rate == 1.0 and result.toned.deletions == result.toned.reference_length
+    assert load_checkpoint(run.checkpoint)["refused"] == run.trainer.refused
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(train, dev, monkeypatch):
+    trainer = Trainer(train, dev, SETTINGS)
+
+    def broken(*_):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(trainer.model, "forward", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        trainer.train_batch(next(iter(trainer.loader)))
 
 
 # Checkpoints
@@ -290,15 +509,17 @@ def test_saving_every_few_epochs_and_at_the_end(train, dev, tmp_path, monkeypatc
     run = Run(Trainer(few(train, 2), few(dev, 1), replace(SETTINGS, epochs=5)), tmp_path)
     saved = []
     monkeypatch.setattr(training, "save_checkpoint", lambda path, state: saved.append(
-        (path.name, state["epoch"])))
+        (path.name, state["epoch"] + len(state["losses"]) / 2)))
     run.fit(save_step=2)
-    assert saved == [("checkpoint.pt", 2), ("checkpoint.pt", 4), ("checkpoint.pt", 5)]
+    first, *judged = [epoch for name, epoch in saved if name == "checkpoint.pt"]
+    assert first == 0 and [epoch for epoch in judged if epoch % 1 == 0] == [2, 4, 5]
+    assert [epoch + 0.5 for epoch in judged if epoch % 1] == [1, 2, 3, 4, 5]
 
 
 def test_the_best_epoch_is_kept(train, dev, tmp_path, monkeypatch):
     run = Run(Trainer(few(train, 2), dev, replace(SETTINGS, epochs=4)), tmp_path)
     rates = iter([0.5, 0.3, 0.4, 0.3])
-    monkeypatch.setattr(run.trainer, "evaluate", lambda: evaluation_at(next(rates)))
+    monkeypatch.setattr(run.trainer, "evaluate", lambda *_: evaluation_at(next(rates)))
     last = run.fit()
     _, _, facts = load_model(tmp_path / "best.safetensors")
     assert (facts["epoch"], facts["dev_syllable_error_rate"]) == (2, 0.3)
