@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -181,20 +182,33 @@ def run_train(options) -> int:
     if trainer.epoch >= trainer.settings.epochs:
         print(f"{trainer.settings.epochs} epochs are done: nothing is left to train; "
               "say more --epochs")
+    with closing(trainer):
+        return _fit(run, options)
+
+
+def _fit(run, options) -> int:
+    from ramospeech.stopping import StopRequest
+
+    trainer = run.trainer
     with StopRequest() as request:
         result = run.fit(options.save_step, options.save_minutes, lambda: request.asked)
     if trainer.refused:
         print(f"{len(trainer.refused)} utterances did not fit into memory, "
-              f"{trainer.refused.total()} times")
+              f"{trainer.refused.total()} times in all")
     if result is None:
-        go_on = ["ramospeech", "train", "--data_type", corpus, "--model_path", options.model_path,
-                 "--model_name", options.model_name, "--load_model"]
         print(f"stopped after {_progress(trainer)}; all is saved in {run.checkpoint}. To go on:\n"
-              f"  {shlex.join(map(str, go_on))}")
-        return 0
-    print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
-          f"is {folder / 'best.safetensors'}")
+              f"  {_command_to_go_on(options)}")
+    else:
+        print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
+              f"is {run.folder / 'best.safetensors'}")
     return 0
+
+
+def _command_to_go_on(options) -> str:
+    """The checkpoint knows the rest: the corpus and the settings."""
+    words = ["ramospeech", "train", "--model_path", options.model_path,
+             "--model_name", options.model_name, "--load_model"]
+    return shlex.join(map(str, words))
 
 
 def _facts(options, corpus: str) -> dict:
@@ -217,7 +231,7 @@ def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
     )
     given = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
     given = {name: value for name, value in given.items() if value is not None}
-    return replace(base, **given), options.data_type or corpus
+    return replace(base, **given), corpus if options.data_type is None else options.data_type
 
 
 def _progress(trainer) -> str:

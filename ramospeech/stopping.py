@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+SECONDS_TO_LIVE = 5
+
 
 class StopRequest:
     """Inside `with`, the first SIGTERM or Ctrl-C only sets `asked`; the next acts as ever.
@@ -36,7 +38,8 @@ class StopRequest:
 def leave_stopping_to_the_parent(_worker: int = 0) -> None:
     """For a process that loads data: Ctrl-C and SIGTERM often reach a whole group of processes.
 
-    A second SIGTERM ends it, as the parent may want.
+    Ctrl-C it ignores. SIGTERM gives the parent time for its last step; then it ends without a word.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_LIVE))
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))

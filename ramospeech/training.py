@@ -94,6 +94,10 @@ class Trainer:
             raise CheckpointError(f"{path} was trained with another list of syllables")
         self.model.load_state_dict(model.state_dict())
 
+    def close(self) -> None:
+        """End the processes that load data; no more can be trained."""
+        del self.loader
+
     @property
     def total_steps(self) -> int:
         return self.settings.epochs * len(self.loader)
