@@ -208,6 +208,7 @@ def _command_to_go_on(options) -> str:
     """The checkpoint knows the rest: the corpus and the settings."""
     words = ["ramospeech", "train", "--model_path", options.model_path,
              "--model_name", options.model_name, "--load_model"]
+    words += ["--start_from", options.start_from] if options.start_from else []
     return shlex.join(map(str, words))
 
 

@@ -5,6 +5,7 @@ import math
 import re
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -178,7 +179,8 @@ def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
 def test_the_same_seed_gives_the_same_weights(train, dev, one_thread):
     def trained(seed: int, workers: int = 0) -> dict[str, torch.Tensor]:
         trainer = Trainer(train, dev, replace(SETTINGS, seed=seed), workers=workers)
-        trainer.train_epoch()
+        with closing(trainer):
+            trainer.train_epoch()
         return weights(trainer)
 
     first = trained(seed=1)
@@ -241,15 +243,17 @@ def curve_steps(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_stopping_and_going_on_at_every_step(train, dev, tmp_path, workers):
-    """Each time in a new run, with other workers."""
-    whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
+    """With any number of workers; with a running mean of the weights as well."""
+    settings = replace(SETTINGS, averaging=0.9)
+    whole = Run(Trainer(train, dev, settings), tmp_path / "whole")
     assert whole.fit() is not None
     for start in range(7):
-        run = Run(Trainer(train, dev, SETTINGS, workers=workers), tmp_path / "run")
+        run = Run(Trainer(train, dev, settings, workers=workers), tmp_path / "run")
         if start > 0:
             run.resume()
         assert run.trainer.step == start
-        result = run.fit(stop=lambda: run.trainer.step > start)
+        with closing(run.trainer):
+            result = run.fit(stop=lambda: run.trainer.step > start)
         assert (result is None) == (start < 6)
     assert same(load_checkpoint(whole.checkpoint), load_checkpoint(run.checkpoint))
 
