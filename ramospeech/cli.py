@@ -163,7 +163,8 @@ def _add_train_command(commands) -> None:
 
 
 def run_train(options) -> int:
-    from ramospeech.training import Run, Trainer
+    from ramospeech.runs import Run
+    from ramospeech.training import Trainer
 
     if options.gpu_rank > 1:
         print(f"--gpu_rank {options.gpu_rank}: this process trains on one device", file=sys.stderr)
@@ -225,7 +226,7 @@ def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
 
     Settings, and the name of the corpus.
     """
-    from ramospeech.training import held_settings
+    from ramospeech.runs import held_settings
 
     base, corpus = held_settings(checkpoint) if checkpoint else (
         Settings(precision=_default_precision(options.device)), "mini"
