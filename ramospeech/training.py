@@ -123,8 +123,7 @@ class Trainer:
         return sum(loss for _, loss in parts) if parts else math.nan
 
     def add_gradients(self, batch: Batch, share: float = 1.0) -> float:
-        """Forward and backward through a batch, which counts for `share`; returns that of its loss.
-        """
+        """Forward and backward; the batch counts for `share`. Returns that share of its loss."""
         batch = batch.to(self.device)
         with torch.autocast(torch.device(self.device).type, torch.bfloat16,
                             enabled=self.settings.precision == "bfloat16"):
