@@ -36,7 +36,8 @@ def _draft_of(path: Path) -> Iterator[Path]:
     except ValueError:
         raise  # what is to be written is wrong, not the place
     except Exception as error:  # every library has kinds of its own for a full disk
-        raise OSError(f"{path}: cannot be written ({brief(error)})") from None
+        reason = "the disk is full" if _is_full(path.parent) else brief(error)
+        raise OSError(f"{path}: cannot be written ({reason})") from None
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             draft.unlink()
@@ -84,6 +85,11 @@ def remove_drafts(path: Path) -> None:
 def brief(error: Exception) -> str:
     """The first sentence of what an error says; PyTorch says much."""
     return f"{type(error).__name__}: {error}".splitlines()[0].split(". ")[0]
+
+
+def _is_full(folder: Path) -> bool:
+    """Asked while the draft is still there, because PyTorch does not tell."""
+    return folder.is_dir() and shutil.disk_usage(folder).free < MEGABYTE
 
 
 def _bring_to_disk(path: Path) -> None:

@@ -181,6 +181,13 @@ def test_a_disk_that_fills_up_costs_little(train, dev, tmp_path, limit_files):
     assert same(load_checkpoint(whole.checkpoint), load_checkpoint(again.checkpoint))
 
 
+def test_a_full_disk_is_called_full(tmp_path, limit_files, monkeypatch):
+    limit_files(1_000_000)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+    with pytest.raises(OSError, match=r"checkpoint.pt: cannot be written \(the disk is full\)"):
+        save_checkpoint(tmp_path / "checkpoint.pt", {"w": torch.zeros(1_000_000)})
+
+
 def test_drafts_of_killed_runs_are_removed(train, dev, tmp_path):
     for name in (".checkpoint.pt.123", ".best.safetensors.4567"):
         (tmp_path / name).write_bytes(b"half of")
