@@ -20,8 +20,9 @@ from ramospeech.evaluation import evaluate
 from ramospeech.files import write_text
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.report import commit, hardware
+from ramospeech.runs import Run
 from ramospeech.settings import Settings
-from ramospeech.training import Run, Trainer
+from ramospeech.training import Trainer
 
 RESULTS = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "trials"

@@ -3,12 +3,13 @@
 A recording passes these files in this order:
 
     corpora -> manifest -> audio -> features -> disguise -> augment -> batches  (data)
-    settings -> model -> losses -> sharing -> training -> checkpoints           (learning)
+    settings -> model -> losses -> sharing -> training -> runs -> checkpoints   (learning)
     recognition -> decoders -> metrics                                          (listening)
 
-`preparation` and `openslr` bring a corpus here. `report`, `breakdown` and `error_page` say how wrong
-it was, and where. `pinyin` knows syllables, tones and the 1,215 output classes; `pitch`, `plots` and
-`lesson` serve the notebooks; `cli` is the command `ramospeech`.
+`preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last. `report`,
+`breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables, tones and the
+1,215 output classes; `pitch`, `plots` and `lesson` serve the notebooks; `cli` is the command
+`ramospeech`.
 """
 
 __version__ = "0.1.0"

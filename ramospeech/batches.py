@@ -1,6 +1,8 @@
 """From a split of a corpus to batches that the model can take."""
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ramospeech.features import frame_count, log_spectrogram, normalise
 from ramospeech.losses import frames_needed
 from ramospeech.model import REDUCTION
 from ramospeech.pinyin import Inventory
+from ramospeech.stopping import leave_stopping_to_the_parent
 
 CACHE_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours of audio, 0.9 GB, in each worker
 
@@ -43,8 +46,27 @@ class Batch:
     indices: list[int]
 
     def to(self, device: torch.device | str) -> "Batch":
-        return Batch(self.features.to(device), self.feature_lengths.to(device),
-                     self.targets.to(device), self.target_lengths.to(device), self.indices)
+        pinned = self.features.is_pinned()  # then the copy to a GPU need not be waited for
+        return self._each(lambda tensor: tensor.to(device, non_blocking=pinned))
+
+    def pin_memory(self) -> "Batch":
+        """For a DataLoader: a copy in memory that a GPU can read by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        return Batch(change(self.features), change(self.feature_lengths),
+                     change(self.targets), change(self.target_lengths), self.indices)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads may add up in another order: here as in a worker process, which has one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class SpeechDataset(Dataset):
@@ -74,6 +96,7 @@ class SpeechDataset(Dataset):
             self._cached_samples += len(waveform)
         return waveform
 
+    @_one_thread()
     def __getitem__(self, key: Key) -> Example:
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
@@ -123,26 +146,41 @@ class BucketSampler(Sampler):
 
     def __init__(self, seconds: np.ndarray, batch_size: int, shuffle: bool, seed: int = 0) -> None:
         self.seconds, self.batch_size, self.shuffle, self.seed = seconds, batch_size, shuffle, seed
-        self.epoch = 0
+        self.epoch, self.start = 0, 0
 
     def __len__(self) -> int:
+        """Batches of a whole epoch, wherever it starts."""
         return -(-len(self.seconds) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        rng = np.random.default_rng((self.seed, self.epoch)) if self.shuffle else None
-        for batch in plan_batches(self.seconds, self.batch_size, rng):
-            yield [(self.epoch, index) for index in batch]
+        epoch = self.epoch
+        for batch in self.plan(epoch)[self.start:]:
+            yield [(epoch, index) for index in batch]
+
+    def plan(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch."""
+        rng = np.random.default_rng((self.seed, epoch)) if self.shuffle else None
+        return plan_batches(self.seconds, self.batch_size, rng)
+
+    def fingerprint(self, epoch: int) -> int:
+        """A number that is another where the batches are others: other data, other settings."""
+        return zlib.crc32(repr(self.plan(epoch)).encode())
 
 
 def make_loader(
     dataset: SpeechDataset, seconds: np.ndarray, batch_size: int,
-    shuffle: bool = False, workers: int = 0,
+    shuffle: bool = False, workers: int = 0, pin_memory: bool = False,
 ) -> DataLoader:
-    """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch of training."""
+    """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch of training.
+
+    Its batches begin at `loader.batch_sampler.start`, without loading those before. The number of
+    worker processes changes nothing in them.
+    """
     sampler = BucketSampler(seconds, batch_size, shuffle, dataset.seed)
     return DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers,
-        persistent_workers=workers > 0,
+        persistent_workers=workers > 0, worker_init_fn=leave_stopping_to_the_parent,
+        pin_memory=pin_memory,
         generator=torch.Generator(),  # or loading would draw from the numbers that dropout uses
     )
 

@@ -21,7 +21,7 @@ class CheckpointError(ValueError):
 
 def save_checkpoint(path: Path, state: dict) -> None:
     """Write a dictionary of tensors and plain values; the file appears whole or not at all."""
-    write_atomically(path, lambda draft: torch.save(state, draft))
+    write_atomically(path, lambda draft: torch.save(state, draft), outlast_power_cuts=True)
 
 
 def load_checkpoint(path: Path) -> dict:
@@ -46,7 +46,8 @@ def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: di
     """
     tensors = {name: _halve(tensor) for name, tensor in model.state_dict().items()}
     metadata = {"ramospeech": json.dumps(facts), "syllables": " ".join(inventory.symbols)}
-    write_atomically(path, lambda draft: save_file(tensors, draft, metadata))
+    write_atomically(path, lambda draft: save_file(tensors, draft, metadata),
+                     outlast_power_cuts=True)
 
 
 def _halve(tensor: Tensor) -> Tensor:

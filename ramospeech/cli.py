@@ -2,8 +2,11 @@
 
 import argparse
 import json
+import math
+import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -117,7 +120,7 @@ def _add_train_command(commands) -> None:
     parser = _command(commands, "train", run_train, "train the acoustic model")
     default = Settings()
     add = parser.add_argument
-    add("--data_type", "--data-type", default="mini", help=_CORPORA)
+    add("--data_type", "--data-type", help=f"{_CORPORA} (default: mini)")
     add("--model_path", "--model-path", type=Path, default=Path("runs"),
         help="the folder of all runs")
     add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
@@ -126,12 +129,14 @@ def _add_train_command(commands) -> None:
     add("--epochs", type=_positive,
         help=f"how often to go through the data, in all (default: {default.epochs})")
     add("--save_step", "--save-step", type=_positive, default=1,
-        help="epochs from one save to the next")
+        help="epochs from one save of what dev has judged to the next")
+    add("--save_minutes", "--save-minutes", type=_minutes, default=5.0, metavar="MINUTES",
+        help="how often to save within an epoch; 0: after every step")
     add("--batch_size", "--batch-size", type=_positive,
         help=f"utterances a step (default: {default.batch_size})")
     add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
-        help="go on from the run's checkpoint, or from the one given; what is not given anew "
-             "stays as it was")
+        help="go on from the run's checkpoint, or from the one given, at the step where it was "
+             "saved; what is not given anew stays as it was")
     add("--start_from", "--start-from", type=Path, metavar="MODEL",
         help="begin a new run with the weights of a model file (.safetensors)")
     add("--preset", choices=list(PRESETS),
@@ -150,37 +155,62 @@ def _add_train_command(commands) -> None:
              f"each step, such as 0.999 (default: {default.averaging}, no mean)")
     add("--seed", type=_whole,
         help=f"of weights, batches and augmentation (default: {default.seed})")
-    add("--workers", type=_whole, default=0, help="processes that load data beside the training")
+    add("--workers", type=_whole, default=1,
+        help="processes that load data beside the training, which they change in nothing")
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--precision", choices=["float32", "bfloat16"], default=None,
         help="of the network; default: bfloat16 on a GPU that has it, else float32")
 
 
 def run_train(options) -> int:
-    from ramospeech.training import Run, Trainer
+    from ramospeech.runs import Run
+    from ramospeech.training import Trainer
 
     if options.gpu_rank > 1:
         print(f"--gpu_rank {options.gpu_rank}: this process trains on one device", file=sys.stderr)
     folder = options.model_path / options.model_name
     checkpoint = _checkpoint_to_load(folder, options.load_model)
-    trainer = Trainer(
-        open_split(options.data_type, "train"), open_split(options.data_type, "dev"),
-        _settings(options, checkpoint), _device(options.device), options.workers,
-    )
+    settings, corpus = _settings(options, checkpoint)
+    trainer = Trainer(open_split(corpus, "train"), open_split(corpus, "dev"),
+                      settings, _device(options.device), options.workers)
     if options.start_from and not checkpoint:
         trainer.start_from(options.start_from)
     _print_plan(trainer, folder)
     run = Run(trainer, folder, facts=_facts(options, trainer.train.corpus))
     if checkpoint:
         run.resume(checkpoint)
-        print(f"going on after epoch {trainer.epoch}")
+        print(f"going on after {_progress(trainer)}")
     if trainer.epoch >= trainer.settings.epochs:
         print(f"{trainer.settings.epochs} epochs are done: nothing is left to train; "
               "say more --epochs")
-    result = run.fit(options.save_step)
-    print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
-          f"is {folder / 'best.safetensors'}")
+    with closing(trainer):
+        return _fit(run, options)
+
+
+def _fit(run, options) -> int:
+    from ramospeech.stopping import StopRequest
+
+    trainer = run.trainer
+    with StopRequest() as request:
+        result = run.fit(options.save_step, options.save_minutes, lambda: request.asked)
+    if trainer.refused:
+        print(f"{len(trainer.refused)} utterances did not fit into memory, "
+              f"{trainer.refused.total()} times in all")
+    if result is None:
+        print(f"stopped after {_progress(trainer)}; all is saved in {run.checkpoint}. To go on:\n"
+              f"  {_command_to_go_on(options)}")
+    else:
+        print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
+              f"is {run.folder / 'best.safetensors'}")
     return 0
+
+
+def _command_to_go_on(options) -> str:
+    """The checkpoint knows the rest: the corpus and the settings."""
+    words = ["ramospeech", "train", "--model_path", options.model_path,
+             "--model_name", options.model_name, "--load_model"]
+    words += ["--start_from", options.start_from] if options.start_from else []
+    return shlex.join(map(str, words))
 
 
 def _facts(options, corpus: str) -> dict:
@@ -191,15 +221,25 @@ def _facts(options, corpus: str) -> dict:
     return facts | ({"start_from": options.start_from.name} if options.start_from else {})
 
 
-def _settings(options, checkpoint: Path | None) -> Settings:
-    """What was given on the command line; the rest as the checkpoint, or the default, has it."""
-    from ramospeech.training import held_settings
+def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
+    """What was given on the command line; the rest as the checkpoint, or the default, has it.
 
-    base = held_settings(checkpoint) if checkpoint else Settings(
-        precision=_default_precision(options.device)
+    Settings, and the name of the corpus.
+    """
+    from ramospeech.runs import held_settings
+
+    base, corpus = held_settings(checkpoint) if checkpoint else (
+        Settings(precision=_default_precision(options.device)), "mini"
     )
     given = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
-    return replace(base, **{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(base, **given), corpus if options.data_type is None else options.data_type
+
+
+def _progress(trainer) -> str:
+    batches = len(trainer.losses)
+    done = f" and {batches} of {len(trainer.loader)} batches" if batches else ""
+    return f"epoch {trainer.epoch}{done}"
 
 
 def _device(name: str | None) -> str:
@@ -224,6 +264,9 @@ def _checkpoint_to_load(folder: Path, load_model: bool | str | None) -> Path | N
     own = folder / "checkpoint.pt"
     wanted = own if load_model is True else load_model and Path(load_model)
     if wanted and wanted.resolve() == own.resolve():
+        if not own.exists() and folder.exists():
+            raise ValueError(f"{own}: no such checkpoint: the run ended before its first step; "
+                             "start it without --load_model")
         return own
     if own.exists():
         raise ValueError(f"{folder} holds a run already: go on from it with --load_model, "
@@ -341,6 +384,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not minutes >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return minutes
 
 
 def _whole(text: str) -> int:

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from ramospeech.batches import Batch, SpeechDataset, make_loader, measure_seconds
 from ramospeech.corpora import Split
 from ramospeech.decoders import Hypothesis, greedy_decode
+from ramospeech.memory import in_pieces
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
@@ -25,14 +26,22 @@ def recognise_batch(model: AcousticModel, batch: Batch) -> list[Hypothesis]:
 def recognise_split(
     model: AcousticModel, inventory: Inventory, split: Split, batch_size: int = 16
 ) -> Iterator[tuple[int, Reading]]:
-    """Index and reading of every utterance, short ones first."""
+    """Index and reading of every utterance, short ones first.
+
+    What does not fit into memory is reported, and read as nothing.
+    """
     loader = make_loader(SpeechDataset(split, inventory), measure_seconds(split), batch_size)
     was_training = model.training
     model.eval()
     try:
         for batch in tqdm(loader, desc=f"recognising {split.corpus} {split.name}", leave=False):
-            for index, hypothesis in zip(batch.indices, recognise_batch(model, batch)):
-                yield index, read_hypothesis(hypothesis, inventory)
+            parts, refused = in_pieces(batch, lambda piece, _: recognise_batch(model, piece))
+            for piece, hypotheses in parts:
+                for index, hypothesis in zip(piece.indices, hypotheses):
+                    yield index, read_hypothesis(hypothesis, inventory)
+            for index in refused:
+                tqdm.write(f"  does not fit into memory, read as nothing: {split.audio_path(index)}")
+                yield index, Reading([], [])
     finally:
         model.train(was_training)
 

@@ -1,29 +1,29 @@
 """Training: from two splits of a corpus to a model that recognises what it never heard."""
 
 import math
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ramospeech.augment import SPEEDS
 from ramospeech.batches import (
     Batch, SpeechDataset, find_unusable, make_loader, measure_seconds, refuse_short,
 )
-from ramospeech.checkpoints import (
-    CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
-)
+from ramospeech.checkpoints import CheckpointError, load_model
 from ramospeech.corpora import Split
-from ramospeech.evaluation import evaluate, recognise_split
-from ramospeech.files import brief
+from ramospeech.evaluation import judge, recognise_split
 from ramospeech.losses import ctc_loss
+from ramospeech.memory import in_pieces
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
+from ramospeech.recognition import Reading
 from ramospeech.settings import Settings
 from ramospeech.sharing import share_between_syllables
 
@@ -31,7 +31,9 @@ from ramospeech.sharing import share_between_syllables
 class Trainer:
     """A model with its optimizer and its data, which it trains on epoch by epoch.
 
-    `unusable` tells which utterances of the training split were left out, and why.
+    `unusable` tells which utterances of the training split were left out, and why; `refused` counts
+    how often an utterance was passed over that does not fit into memory. `epoch` epochs are done,
+    and of the next one as many batches as there are `losses`.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class Trainer:
         )
         self.schedule = LambdaLR(self.optimizer, lambda step: self._rate_factor(step))
         self.epoch, self.step, self.best_rate = 0, 0, math.inf
+        self.losses: list[float] = []
+        self.refused: Counter[str] = Counter()
 
     @property
     def judged_model(self) -> AcousticModel:
@@ -71,7 +75,8 @@ class Trainer:
             self.settings.disguise,
         )
         self.loader = make_loader(
-            dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers
+            dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers,
+            pin_memory=torch.device(self.device).type == "cuda",
         )
 
     def start_from(self, path: Path) -> None:
@@ -83,6 +88,10 @@ class Trainer:
         if inventory.symbols != self.inventory.symbols:
             raise CheckpointError(f"{path} was trained with another list of syllables")
         self.model.load_state_dict(model.state_dict())
+
+    def close(self) -> None:
+        """End the processes that load data; no more can be trained."""
+        del self.loader
 
     @property
     def total_steps(self) -> int:
@@ -97,41 +106,67 @@ class Trainer:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / falling)))
 
     def train_batch(self, batch: Batch) -> float:
-        """One step of gradient descent; returns the loss before it."""
-        batch = batch.to(self.device)
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16,
-                            enabled=self.settings.precision == "bfloat16"):
-            logits = self.model(batch.features, batch.feature_lengths)
-        lengths = self.model.output_lengths(batch.feature_lengths)
-        loss = ctc_loss(logits, lengths, batch.targets, batch.target_lengths)
-        if not torch.isfinite(loss):
-            paths = ", ".join(self.train.utterances[index].path for index in batch.indices)
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step} on {paths}")
-        self.optimizer.zero_grad()
-        loss.backward()
+        """One step of gradient descent; returns the loss before it.
+
+        A batch that does not fit into memory goes in pieces, whose gradients add up to those of the
+        whole (but batch normalisation sees a piece at a time). An utterance that does not even fit
+        alone is passed over; where none is left, the loss is NaN, and no weight moves.
+        """
+        parts, refused = in_pieces(batch, self.add_gradients, begin=self.optimizer.zero_grad)
+        self._report_refused(refused)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.schedule.step()
         if self.average:
             self.average.update_parameters(self.model)
         self.step += 1
+        return sum(loss for _, loss in parts) if parts else math.nan
+
+    def add_gradients(self, batch: Batch, share: float = 1.0) -> float:
+        """Forward and backward; the batch counts for `share`. Returns that share of its loss."""
+        batch = batch.to(self.device)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16,
+                            enabled=self.settings.precision == "bfloat16"):
+            logits = self.model(batch.features, batch.feature_lengths)
+        lengths = self.model.output_lengths(batch.feature_lengths)
+        loss = share * ctc_loss(logits, lengths, batch.targets, batch.target_lengths)
+        if not torch.isfinite(loss):
+            paths = ", ".join(self.train.utterances[index].path for index in batch.indices)
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step} on {paths}")
+        loss.backward()
         return loss.item()
 
-    def train_epoch(self) -> float:
-        """Train on every utterance once; returns the mean loss of the batches."""
-        self.model.train()
-        self.loader.batch_sampler.epoch = self.epoch
-        bar = tqdm(self.loader, desc=f"epoch {self.epoch + 1}/{self.settings.epochs}", leave=False)
-        losses = []
-        for batch in bar:
-            losses.append(self.train_batch(batch))
-            bar.set_postfix(loss=f"{losses[-1]:.2f}")
-        self.epoch += 1
-        return sum(losses) / len(losses)
+    def _report_refused(self, indices: list[int]) -> None:
+        for index in indices:
+            path = self.train.utterances[index].path
+            self.refused[path] += 1
+            tqdm.write(f"  passed over at step {self.step}, does not fit into memory: {path}")
 
-    def evaluate(self) -> Evaluation:
-        """Error rates on the dev split."""
-        return evaluate(self.judged_model, self.inventory, self.dev)
+    def train_epoch(self, after_step: Callable[[], object] = lambda: None) -> float:
+        """Train on every utterance once, or on those left of the epoch; calls `after_step()` each
+        time. Returns the mean loss of the epoch's batches.
+        """
+        self.model.train()
+        sampler = self.loader.batch_sampler
+        sampler.epoch, sampler.start = self.epoch, len(self.losses)
+        bar = tqdm(self.loader, desc=f"epoch {self.epoch + 1}/{self.settings.epochs}",
+                   initial=sampler.start, total=len(sampler), leave=False)
+        for batch in bar:
+            self.losses.append(self.train_batch(batch))
+            bar.set_postfix(loss=f"{self.losses[-1]:.2f}")
+            after_step()
+        losses = [loss for loss in self.losses if not math.isnan(loss)]
+        self.epoch, self.losses = self.epoch + 1, []
+        return sum(losses) / len(losses) if losses else math.nan
+
+    def evaluate(self, after_each: Callable[[], object] = lambda: None) -> Evaluation:
+        """Error rates on the dev split; calls `after_each()` after each utterance."""
+        def readings() -> Iterator[tuple[int, Reading]]:
+            for reading in recognise_split(self.judged_model, self.inventory, self.dev):
+                yield reading
+                after_each()
+
+        return judge(readings(), self.inventory, self.dev)
 
     def sample_predictions(self, count: int = 2) -> list[str]:
         """What the model makes of the first utterances of dev, beside what was said."""
@@ -144,7 +179,9 @@ class Trainer:
         """All that is needed to go on from here, as tensors and plain values."""
         return {
             "settings": asdict(self.settings), "syllables": list(self.inventory.symbols),
-            "epoch": self.epoch, "step": self.step, "best_rate": self.best_rate,
+            "corpus": self.train.corpus, "epoch": self.epoch, "step": self.step,
+            "losses": list(self.losses), "plan": self._fingerprint(),
+            "best_rate": self.best_rate, "refused": dict(self.refused),
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "random": torch.get_rng_state(),
             "average": self.average.state_dict() if self.average else None,
@@ -153,6 +190,7 @@ class Trainer:
 
     def load_state(self, state: dict) -> None:
         """Go on from what `state` gave. Raises ValueError where it is of another design."""
+        state = {"losses": [], "plan": None, "refused": {}} | state  # once it lacked them
         preset, syllables = state["settings"]["preset"], tuple(state["syllables"])
         if preset != self.settings.preset:
             raise ValueError(f"it holds the model '{preset}', not '{self.settings.preset}'")
@@ -163,19 +201,26 @@ class Trainer:
             _load_average(self.average, state)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self._apply_settings(state["step"])
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.best_rate = state["best_rate"]
+        self.epoch, self.best_rate = state["epoch"], state["best_rate"]
+        # Where the batches are others than those that were counted, the epoch begins anew.
+        self.losses = state["losses"] if state["plan"] == self._fingerprint() else []
+        self.refused = Counter(state["refused"])
+        self.step = self.epoch * len(self.loader) + len(self.losses)
+        self._apply_settings()
         torch.set_rng_state(state["random"])
         if len(state["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["random_cuda"])
 
-    def _apply_settings(self, step: int) -> None:
+    def _fingerprint(self) -> int:
+        return self.loader.batch_sampler.fingerprint(self.epoch)
+
+    def _apply_settings(self) -> None:
         """Let these settings rule from here on, not those that the optimizer's state holds."""
         self.schedule.base_lrs = [self.settings.learning_rate]
+        self.schedule.last_epoch = self.step
         for group in self.optimizer.param_groups:
             group["initial_lr"] = self.settings.learning_rate
-            group["lr"] = self.settings.learning_rate * self._rate_factor(step)
+            group["lr"] = self.settings.learning_rate * self._rate_factor(self.step)
             group["weight_decay"] = self.settings.weight_decay
 
 
@@ -192,71 +237,3 @@ def _load_average(average: AveragedModel, state: dict) -> None:
         average.load_state_dict(state["average"])
     else:
         average.module.load_state_dict(state["model"])
-
-
-def held_settings(path: Path) -> Settings:
-    """The settings of the run that a checkpoint is of. Raises CheckpointError."""
-    try:
-        return Settings(**load_checkpoint(path)["settings"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: no settings of a run in it ({brief(error)})") from None
-
-
-class Run:
-    """A training run in a folder of its own.
-
-    `checkpoint.pt` is where to go on from, `best.safetensors` the model of the epoch with the
-    lowest error on dev, `tensorboard/` the curves.
-    """
-
-    def __init__(self, trainer: Trainer, folder: Path, facts: dict | None = None) -> None:
-        self.trainer, self.folder, self.facts = trainer, folder, facts or {}
-        self.checkpoint = folder / "checkpoint.pt"
-
-    def resume(self, path: Path | None = None) -> None:
-        """Go on from the run's own checkpoint, or from another. Raises CheckpointError."""
-        path = path or self.checkpoint
-        state = load_checkpoint(path)
-        try:
-            self.trainer.load_state(state)
-        except (LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} does not fit ({brief(error)})") from None
-        if path != self.checkpoint:
-            self.trainer.best_rate = math.inf  # the best of another run lies in its folder
-
-    def fit(self, save_step: int = 1) -> Evaluation:
-        """Train up to the last epoch, saving every `save_step` epochs; returns dev's errors."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        trainer, result = self.trainer, None
-        with SummaryWriter(self.folder / "tensorboard", purge_step=trainer.step) as board:
-            while trainer.epoch < trainer.settings.epochs:
-                loss = trainer.train_epoch()
-                result = trainer.evaluate()
-                self._report(board, loss, result)
-                self._keep_if_best(result)
-                if trainer.epoch % save_step == 0 or trainer.epoch == trainer.settings.epochs:
-                    save_checkpoint(self.checkpoint, trainer.state())
-        if result is None:  # nothing was left to train
-            result = trainer.evaluate()
-            self._keep_if_best(result)
-        return result
-
-    def _report(self, board: SummaryWriter, loss: float, result: Evaluation) -> None:
-        trainer = self.trainer
-        board.add_scalar("loss/train", loss, trainer.step)
-        board.add_scalar("syllable_error_rate/dev", result.toned.rate, trainer.step)
-        board.add_scalar("learning_rate", trainer.schedule.get_last_lr()[0], trainer.step)
-        tqdm.write(f"epoch {trainer.epoch:4}  loss {loss:7.3f}  "
-                   f"dev syllable error {result.toned.rate:6.1%}")
-        for line in trainer.sample_predictions():
-            tqdm.write(f"            {line}")
-
-    def _keep_if_best(self, result: Evaluation) -> None:
-        trainer = self.trainer
-        if result.toned.rate < trainer.best_rate:
-            trainer.best_rate = result.toned.rate
-            facts = self.facts | asdict(trainer.settings) | {
-                "epoch": trainer.epoch, "dev_syllable_error_rate": trainer.best_rate,
-                "label_source": trainer.dev.label_source,
-            }
-            save_model(self.folder / "best.safetensors", trainer.judged_model, trainer.inventory, facts)

@@ -1,6 +1,7 @@
 """From a split to batches: nothing lost, nothing twice, and the same on every run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby, product
 from pathlib import Path
 
@@ -93,6 +94,27 @@ def test_sampler_counts_and_gives_keys():
     assert sorted(index for batch in later for _, index in batch) == list(range(10))
 
 
+def test_an_epoch_can_go_on_where_it_was():
+    sampler = BucketSampler(np.linspace(1, 2, 10), batch_size=4, shuffle=True, seed=3)
+    for epoch in range(2):
+        sampler.epoch, sampler.start = epoch, 0
+        whole = list(sampler)
+        for start in range(4):
+            sampler.start = start
+            assert list(sampler) == whole[start:] and len(sampler) == 3
+
+
+def test_a_fingerprint_tells_plans_apart():
+    seconds = np.linspace(1, 2, 10)
+    sampler, same = (BucketSampler(seconds, 4, shuffle=True, seed=3) for _ in range(2))
+    others = [BucketSampler(seconds, 5, True, 3), BucketSampler(seconds, 4, True, 4),
+              BucketSampler(seconds[:9], 4, True, 3), BucketSampler(seconds[::-1], 4, True, 3)]
+    same.start = 2
+    prints = {sampler.fingerprint(0), sampler.fingerprint(1),
+              *(other.fingerprint(0) for other in others)}
+    assert same.fingerprint(0) == sampler.fingerprint(0) and len(prints) == 6
+
+
 # SpeechDataset
 
 
@@ -133,6 +155,14 @@ def test_equal_recordings_are_changed_differently(tmp_path):
                for epoch in range(3))
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
 def epochs(split: Split, workers: int, count: int = 2) -> list[batches.Batch]:
     dataset = SpeechDataset(split, INVENTORY, augment=True, seed=7)
     loader = make_loader(dataset, measure_seconds(split), 5, shuffle=True, workers=workers)
@@ -143,8 +173,10 @@ def epochs(split: Split, workers: int, count: int = 2) -> list[batches.Batch]:
     return found
 
 
-def test_workers_change_nothing(train, one_thread):
+def test_workers_change_nothing(train, two_threads):
+    """They have one thread each, and this process may have more: sums come out alike."""
     alone, helped = epochs(train, workers=0), epochs(train, workers=2)
+    assert torch.get_num_threads() == 2
     assert len(alone) == len(helped) == 2 * 3
     for one, other in zip(alone, helped):
         assert one.indices == other.indices
@@ -160,6 +192,20 @@ def test_loading_leaves_the_random_numbers_of_training_alone(train, workers):
     torch.manual_seed(1)
     epochs(train, workers)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_going_on_loads_nothing_that_came_before(train, workers):
+    dataset = SpeechDataset(train, INVENTORY)
+    seconds = measure_seconds(train)
+    loader = make_loader(dataset, seconds, 5, shuffle=True, workers=workers)
+    whole = [batch.indices for batch in loader]
+    missing = [utterance._replace(path="missing.wav") if index in whole[0] else utterance
+               for index, utterance in enumerate(train.utterances)]
+    broken = SpeechDataset(replace(train, utterances=missing), INVENTORY)
+    loader = make_loader(broken, seconds, 5, shuffle=True, workers=workers)
+    loader.batch_sampler.start = 1
+    assert [batch.indices for batch in loader] == whole[1:]
 
 
 def test_decoded_audio_is_kept_up_to_a_limit(tmp_path, monkeypatch):

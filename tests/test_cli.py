@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import soundfile
 import torch
 
 from ramospeech import __version__, evaluation, training
-from ramospeech.checkpoints import load_checkpoint, load_model, save_model
+from ramospeech.checkpoints import load_checkpoint, load_model, save_checkpoint, save_model
 from ramospeech.cli import build_parser, main
 from ramospeech.corpora import get_corpus, open_split
 from ramospeech.evaluation import recognise_batch
@@ -143,6 +145,51 @@ def test_a_run_without_a_checkpoint_yet_is_not_overwritten(ramospeech):
     assert (status, out, len(err)) == (1, [], 1) and "holds a model already" in err[0]
 
 
+def test_a_run_that_ended_before_it_began(ramospeech):
+    (Path("runs") / "dfcnn").mkdir(parents=True)
+    status, out, err = ramospeech("train", "--load_model")
+    assert (status, out, len(err)) == (1, [], 1)
+    assert "no such checkpoint" in err[0] and "start it without --load_model" in err[0]
+
+
+def test_a_run_goes_on_with_its_corpus(ramospeech):
+    """A run of another corpus than mini, without saying which."""
+    assert ramospeech("train", "--epochs", 1)[0] == 0
+    checkpoint = Path("runs") / "dfcnn" / "checkpoint.pt"
+    state = load_checkpoint(checkpoint)
+    assert state["corpus"] == "mini"
+    save_checkpoint(checkpoint, state | {"corpus": "audio-cmn"})
+    status, _, err = ramospeech("train", "--load_model")
+    assert status == 1 and "audio-cmn is not prepared" in err[0]
+    assert ramospeech("train", "--load_model", "--data_type", "mini")[0] == 0
+
+
+def test_a_run_may_be_told_to_stop(ramospeech, monkeypatch):
+    """It says how to go on; the path is quoted where a shell needs it."""
+    train_batch = training.Trainer.train_batch
+
+    def then_stop(trainer, batch):
+        signal.raise_signal(signal.SIGTERM)
+        return train_batch(trainer, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Trainer, "train_batch", then_stop)
+        flags = ["--model_path", "my runs", "--epochs", 1, "--batch_size", 6]
+        status, out, _ = ramospeech("train", *flags)
+    assert status == 0 and "after epoch 0 and 1 of 2 batches; all is saved in my runs" in out[-2]
+    command = shlex.split(out[-1])
+    assert command[:4] == ["ramospeech", "train", "--model_path", "my runs"]
+    status, out, _ = ramospeech(*command[1:])
+    assert status == 0 and "going on after epoch 0 and 1 of 2 batches" in out
+    assert load_checkpoint(Path("my runs") / "dfcnn" / "checkpoint.pt")["step"] == 2
+
+
+@pytest.mark.parametrize("minutes", ["soon", "-1", "nan"])
+def test_minutes_are_a_number(ramospeech, minutes):
+    status, _, err = ramospeech("train", "--save_minutes", minutes)
+    assert status == 2 and "not a number of minutes" in err[-1]
+
+
 def test_flags_with_hyphens_are_the_same(ramospeech):
     underscores = build_parser().parse_args(["train", *FLAGS_OF_2019, "--load_model"])
     hyphens = build_parser().parse_args(
@@ -217,7 +264,7 @@ def test_several_gpus_are_not_pretended(ramospeech):
 
 
 def test_an_interruption_is_no_traceback(ramospeech, monkeypatch):
-    def interrupt(trainer):
+    def interrupt(trainer, after_step):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training.Trainer, "train_epoch", interrupt)

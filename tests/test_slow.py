@@ -1,52 +1,103 @@
 """What takes long: kills, installed wheels, clean clones. Run by `make test-slow`."""
 
 import os
+import random
 import signal
 import site
 import subprocess
 import sys
-import time
+from collections import Counter
 from pathlib import Path
 
 import nbformat
 import pytest
-import torch
 from test_house import REPOSITORY, build_wheel
+from test_training import same
 
-from ramospeech.checkpoints import load_checkpoint
+from ramospeech.checkpoints import load_checkpoint, load_model
 from ramospeech.corpora import open_split
 
 pytestmark = pytest.mark.slow
 
 
-def train_command(folder: Path, *flags: str) -> list[str]:
-    return [sys.executable, "-m", "ramospeech.cli", "train", "--model_path", str(folder),
-            "--epochs", "12", "--batch_size", "4", "--save_step", "2", *flags]
+# Runs the command; kills itself without notice after so many steps, in the middle of something.
+KILLED = """
+import os, signal, sys
+from ramospeech import cli
+from ramospeech.checkpoints import torch
+from ramospeech.runs import Run
+from ramospeech.training import Trainer
+
+steps, place = int(sys.argv[1]), sys.argv[2]
+
+def kill_in(name):
+    if steps < 0 and place == name:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def train_batch(*arguments, work=Trainer.train_batch):
+    global steps
+    steps -= 1
+    kill_in("a step")
+    return work(*arguments)
+
+def save(state, draft, work=torch.save):
+    work(state, draft)
+    os.truncate(draft, os.path.getsize(draft) // 2)
+    kill_in("a checkpoint")
+    work(state, draft)
+
+def evaluate(*arguments, work=Trainer.evaluate):
+    kill_in("an evaluation")
+    return work(*arguments)
+
+def keep_if_best(*arguments, work=Run._keep_if_best):
+    work(*arguments)
+    kill_in("what follows a best model")
+
+torch.save, Run._keep_if_best = save, keep_if_best
+Trainer.train_batch, Trainer.evaluate = train_batch, evaluate
+sys.exit(cli.main(sys.argv[3:]))
+"""
+PLACES = ("a step", "a checkpoint", "an evaluation", "what follows a best model")
+KILLS = 20
 
 
-def wait_for_epoch(checkpoint: Path, epoch: int, process: subprocess.Popen) -> None:
-    while not (checkpoint.exists() and load_checkpoint(checkpoint)["epoch"] >= epoch):
-        assert process.poll() is None, "the training ended before it could be killed"
-        time.sleep(0.05)
+def train_flags(folder: Path) -> list[str]:
+    return ["train", "--model_path", str(folder), "--epochs", "40", "--batch_size", "2",
+            "--save_step", "3", "--averaging", "0.9"]
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(small_mini, tmp_path):
+def test_a_training_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(
+    small_mini, tmp_path
+):
+    """At any step, in the middle of any work, with any number of workers; to the last bit."""
+    rng = random.Random(2019)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # sums are added up in the same order
-    for epoch in (2, 6):
-        flags = ["--load_model"] if epoch > 2 else []
-        process = subprocess.Popen(train_command(tmp_path / "killed", *flags), env=environment,
-                                   stdout=subprocess.DEVNULL)
-        wait_for_epoch(tmp_path / "killed" / "dfcnn" / "checkpoint.pt", epoch, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(train_command(tmp_path / "killed", "--load_model"), env=environment, check=True)
-    subprocess.run(train_command(tmp_path / "whole"), env=environment, check=True)
+    checkpoint = tmp_path / "killed" / "dfcnn" / "checkpoint.pt"
+    kills, steps_done = Counter(), []
+    while kills.total() < KILLS:
+        place, steps = rng.choice(PLACES), rng.randint(1, 9)
+        flags = [*train_flags(tmp_path / "killed"), "--workers", str(rng.choice([0, 0, 1, 2])),
+                 "--save_minutes", rng.choice(["0", "0.01", "5"])]
+        flags += ["--load_model"] if checkpoint.exists() else []
+        done = subprocess.run([sys.executable, "-c", KILLED, str(steps), place, *flags],
+                              env=environment, capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        kills[place] += 1
+        steps_done.append(load_checkpoint(checkpoint)["step"])
+    assert set(kills) == set(PLACES) and steps_done == sorted(steps_done)
+    command = [sys.executable, "-m", "ramospeech.cli"]
+    subprocess.run([*command, *train_flags(tmp_path / "killed"), "--load_model"],
+                   env=environment, check=True)
+    subprocess.run([*command, *train_flags(tmp_path / "whole")], env=environment, check=True)
 
     killed, whole = (load_checkpoint(tmp_path / name / "dfcnn" / "checkpoint.pt")
                      for name in ("killed", "whole"))
-    assert killed["epoch"] == whole["epoch"] == 12 and killed["step"] == whole["step"]
-    for name, tensor in whole["model"].items():
-        assert torch.equal(killed["model"][name], tensor), name
+    assert whole["epoch"] == 40 and whole["step"] == 240
+    assert [key for key in whole if not same(killed[key], whole[key])] == []
+    (best, _, facts), (other, _, found) = (
+        load_model(tmp_path / name / "dfcnn" / "best.safetensors") for name in ("killed", "whole"))
+    assert facts == found and same(best.state_dict(), other.state_dict())
 
 
 def environment_with(home: Path, **more: str) -> dict[str, str]:

@@ -2,24 +2,19 @@
 
 import copy
 import math
-import re
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ramospeech import training
-from ramospeech.checkpoints import (
-    CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
-)
+from ramospeech.checkpoints import CheckpointError, save_model
 from ramospeech.corpora import Split
 from ramospeech.evaluation import evaluate, recognise_split
 from ramospeech.manifest import Utterance
 from ramospeech.metrics import ErrorCounts, Evaluation
 from ramospeech.settings import Settings
-from ramospeech.training import Run, Trainer
+from ramospeech.training import Trainer
 
 SETTINGS = Settings(preset="lesson", epochs=2, batch_size=4, seed=1)
 
@@ -28,8 +23,15 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+def same(one, other) -> bool:
+    """Whether two states agree to the last bit: dictionaries and lists of tensors and values."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
 
 
 def evaluation_at(rate: float) -> Evaluation:
@@ -167,142 +169,14 @@ def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
 def test_the_same_seed_gives_the_same_weights(train, dev, one_thread):
     def trained(seed: int, workers: int = 0) -> dict[str, torch.Tensor]:
         trainer = Trainer(train, dev, replace(SETTINGS, seed=seed), workers=workers)
-        trainer.train_epoch()
+        with closing(trainer):
+            trainer.train_epoch()
         return weights(trainer)
 
     first = trained(seed=1)
     assert same(first, trained(seed=1))
     assert same(first, trained(seed=1, workers=1))
     assert not same(first, trained(seed=2))
-
-
-def stop_after(epochs: int, run: Run) -> None:
-    """Let a run be interrupted when it would begin a further epoch."""
-    train_epoch = run.trainer.train_epoch
-
-    def interrupted() -> float:
-        if run.trainer.epoch == epochs:
-            raise KeyboardInterrupt
-        return train_epoch()
-
-    run.trainer.train_epoch = interrupted
-
-
-def test_going_on_equals_never_stopping(train, dev, tmp_path):
-    whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
-    whole.fit()
-
-    broken_off = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
-    stop_after(1, broken_off)
-    with pytest.raises(KeyboardInterrupt):
-        broken_off.fit()
-    torch.manual_seed(99)  # whatever happened in between
-    again = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
-    again.resume()
-    assert again.trainer.epoch == 1
-    again.fit()
-
-    assert same(weights(whole.trainer), weights(again.trainer))
-    first, second = (load_checkpoint(run.checkpoint) for run in (whole, again))
-    assert first["step"] == second["step"] and first["best_rate"] == second["best_rate"]
-    assert torch.equal(first["random"], second["random"])
-    for moments, others in zip(first["optimizer"]["state"].values(),
-                               second["optimizer"]["state"].values(), strict=True):
-        assert same(moments, others)
-    assert first["optimizer"]["param_groups"] == second["optimizer"]["param_groups"]
-
-
-# Checkpoints
-
-
-@pytest.fixture
-def saved(train, dev, tmp_path) -> Path:
-    run = Run(Trainer(few(train, 4), dev, replace(SETTINGS, epochs=1)), tmp_path / "saved")
-    run.fit()
-    return run.checkpoint
-
-
-def test_a_checkpoint_holds_all_that_is_needed(saved):
-    state = load_checkpoint(saved)
-    assert {"model", "optimizer", "schedule", "epoch", "settings", "syllables"} <= state.keys()
-    assert state["settings"]["preset"] == "lesson" and state["settings"]["seed"] == 1
-    assert len(state["syllables"]) == 1215 and state["epoch"] == 1
-
-
-@pytest.mark.parametrize("change, reason", [
-    ({"settings": {"preset": "full"}}, "it holds the model 'full', not 'lesson'"),
-    ({"syllables": ["<PAD>", "<UNK>", "ma1"]}, "another list of syllables"),
-    ({"model": {}}, "state_dict"),
-    ({"settings": None}, "TypeError"),
-    ({"optimizer": {}}, "param_groups"),
-])
-def test_a_checkpoint_of_another_design_is_refused(train, dev, saved, change, reason):
-    save_checkpoint(saved, load_checkpoint(saved) | change)
-    run = Run(Trainer(train, dev, SETTINGS), saved.parent)
-    with pytest.raises(CheckpointError, match=f"checkpoint.pt.*({reason})") as caught:
-        run.resume()
-    assert "\n" not in str(caught.value)
-
-
-def test_a_dictionary_that_is_no_checkpoint_of_ours_is_refused(train, dev, tmp_path):
-    save_checkpoint(tmp_path / "other.pt", {"weights": torch.zeros(3)})
-    with pytest.raises(CheckpointError, match="other.pt"):
-        Run(Trainer(train, dev, SETTINGS), tmp_path).resume(tmp_path / "other.pt")
-
-
-def test_going_on_elsewhere_leaves_a_best_model_there(train, dev, saved, tmp_path):
-    """However good the run was from which the checkpoint comes."""
-    save_checkpoint(saved, load_checkpoint(saved) | {"best_rate": 0.0})
-    for epochs in (1, 2):  # nothing left to train, one epoch left
-        run = Run(Trainer(train, dev, replace(SETTINGS, epochs=epochs)), tmp_path / f"new{epochs}")
-        run.resume(saved)
-        result = run.fit()
-        _, _, facts = load_model(run.folder / "best.safetensors")
-        assert facts["dev_syllable_error_rate"] == result.toned.rate == run.trainer.best_rate
-
-
-# A run and its folder
-
-
-def test_a_run_leaves_its_folder(train, dev, tmp_path, capsys):
-    run = Run(Trainer(few(train, 4), dev, replace(SETTINGS, epochs=2)), tmp_path / "deep" / "run",
-              facts={"corpus": "mini"})
-    result = run.fit()
-    names = {path.name for path in run.folder.iterdir()}
-    assert names == {"checkpoint.pt", "best.safetensors", "tensorboard"}
-    _, inventory, facts = load_model(run.folder / "best.safetensors")
-    assert inventory == run.trainer.inventory
-    assert facts["corpus"] == "mini" and facts["preset"] == "lesson"
-    assert facts["label_source"] == dev.label_source == result.label_source
-    assert facts["dev_syllable_error_rate"] == run.trainer.best_rate <= result.toned.rate
-
-    curves = EventAccumulator(str(run.folder / "tensorboard")).Reload()
-    for name in ("loss/train", "syllable_error_rate/dev", "learning_rate"):
-        assert [event.step for event in curves.Scalars(name)] == [1, 2]
-
-    printed = capsys.readouterr().out
-    assert len(re.findall(r"^epoch +\d+  loss +[\d.]+  dev syllable error", printed, re.M)) == 2
-    for utterance in dev.utterances[:2]:
-        assert printed.count(f"{utterance.pinyin} -> ") == 2
-
-
-def test_saving_every_few_epochs_and_at_the_end(train, dev, tmp_path, monkeypatch):
-    run = Run(Trainer(few(train, 2), few(dev, 1), replace(SETTINGS, epochs=5)), tmp_path)
-    saved = []
-    monkeypatch.setattr(training, "save_checkpoint", lambda path, state: saved.append(
-        (path.name, state["epoch"])))
-    run.fit(save_step=2)
-    assert saved == [("checkpoint.pt", 2), ("checkpoint.pt", 4), ("checkpoint.pt", 5)]
-
-
-def test_the_best_epoch_is_kept(train, dev, tmp_path, monkeypatch):
-    run = Run(Trainer(few(train, 2), dev, replace(SETTINGS, epochs=4)), tmp_path)
-    rates = iter([0.5, 0.3, 0.4, 0.3])
-    monkeypatch.setattr(run.trainer, "evaluate", lambda: evaluation_at(next(rates)))
-    last = run.fit()
-    _, _, facts = load_model(tmp_path / "best.safetensors")
-    assert (facts["epoch"], facts["dev_syllable_error_rate"]) == (2, 0.3)
-    assert last.toned.rate == 0.3 and run.trainer.epoch == 4
 
 
 # Evaluation

@@ -1,0 +1,88 @@
+"""Are batches ready before the model needs them? Training, against the same batches in memory.
+
+    python benchmarks/loader.py [CORPUS]
+
+Prints a table and writes benchmarks/loader.json: how much audio a second is trained on from a list of
+batches in memory (forward, backward and step, and nothing else), and how much from the recordings
+(decoded in an epoch before). Both take turns, so that what else the machine does meets both. The
+ratio is 1 where training never waits for data.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ramospeech.batches import Batch
+from ramospeech.corpora import Split, open_split
+from ramospeech.files import write_text
+from ramospeech.report import commit, hardware
+from ramospeech.settings import Settings
+from ramospeech.training import Trainer
+
+OUTPUT = Path(__file__).with_suffix(".json")
+STEPS = {"lesson": 20, "full": 4}
+WORKERS = (0, 1, 2)
+ROUNDS = 3
+
+
+def main(corpus: str) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    command = f"python benchmarks/loader.py {corpus}"
+    facts = {"command": command, "commit": commit(), "hardware": hardware(device),
+             "cores": os.cpu_count(), "load_before": os.getloadavg()[0], "rows": []}
+    print(*heading(facts), sep="\n", flush=True)
+    for preset in STEPS:
+        for workers in WORKERS:
+            facts["rows"].append(measure(open_split(corpus, "train"), preset, workers, device))
+            print(row(facts["rows"][-1]), flush=True)
+    write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
+
+
+def measure(split: Split, preset: str, workers: int, device: str) -> dict:
+    settings = Settings(preset=preset)
+    few = replace(split, utterances=split.utterances[:STEPS[preset] * settings.batch_size])
+    with closing(Trainer(few, few, settings, device, workers)) as trainer:
+        trainer.model.train()
+        held = list(trainer.loader)
+        train_on(trainer, held)  # PyTorch prepares itself for each shape
+        rounds = [(train_on(trainer, held), train_on(trainer, trainer.loader))
+                  for _ in tqdm(range(ROUNDS), desc=f"{preset}, {workers} workers", leave=False)]
+    memory, loader = (statistics.median(times) for times in zip(*rounds))
+    audio = sum(int(batch.feature_lengths.sum()) for batch in held) / 100  # seconds
+    return {"preset": preset, "workers": workers, "from_memory": round(audio / memory, 1),
+            "from_loader": round(audio / loader, 1),
+            "ratio": round(statistics.median(bare / fed for bare, fed in rounds), 3)}
+
+
+def train_on(trainer: Trainer, batches: Iterable[Batch]) -> float:
+    """The seconds that it takes."""
+    started = time.perf_counter()
+    for batch in batches:
+        trainer.train_batch(batch)
+    return time.perf_counter() - started
+
+
+def heading(facts: dict) -> list[str]:
+    """Of the table that the README shows; audio in seconds a second."""
+    return [f"{facts['command']} at commit {facts['commit']}, {facts['hardware']} of "
+            f"{facts['cores']} cores, load before it {facts['load_before']:.1f}", "",
+            "| preset | workers | from memory | from recordings | ratio |",
+            "| --- | --- | --- | --- | --- |"]
+
+
+def row(facts: dict) -> str:
+    return (f"| {facts['preset']} | {facts['workers']} | {facts['from_memory']} s/s | "
+            f"{facts['from_loader']} s/s | {facts['ratio']:.2f} |")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:] or ["mini"])

@@ -1,0 +1,45 @@
+"""SIGTERM and Ctrl-C as a request: the training saves where it stands, and ends."""
+
+import os
+import signal
+import sys
+
+SECONDS_TO_LIVE = 5
+
+
+class StopRequest:
+    """Inside `with`, the first SIGTERM or Ctrl-C only sets `asked`; the next acts as ever.
+
+    Only the main thread of a process can hold one.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._handlers = {}
+
+    def __enter__(self) -> "StopRequest":
+        for number in self.SIGNALS:
+            self._handlers[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _ask(self, *_) -> None:
+        self.asked = True
+        self.__exit__()
+        # Not by print, which may be at work on this very stream.
+        os.write(sys.__stderr__.fileno(), b"\nstopping after this step; once more stops at once\n")
+
+
+def leave_stopping_to_the_parent(_worker: int = 0) -> None:
+    """For a process that loads data: Ctrl-C and SIGTERM often reach a whole group of processes.
+
+    Ctrl-C it ignores. SIGTERM gives the parent time for its last step; then it ends without a word.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_LIVE))
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
