@@ -129,7 +129,7 @@ def open_split(name: str, split: str) -> Split:
     if not parts:
         there = dict.fromkeys(item for part in facts.values() for item in part["splits"])
         raise CorpusError(f"{name} has no split {split!r}; it has {', '.join(there)}")
-    return parts[0] if len(facts) == 1 else _join("+".join(facts), parts)
+    return parts[0] if len(facts) == 1 else join_splits("+".join(facts), parts)
 
 
 def corpus_names(name: str) -> list[str]:
@@ -161,8 +161,8 @@ def _open_part(name: str, split: str, facts: dict) -> Split:
     return Split(name, split, utterances, Path(facts["root"]), facts["label_source"])
 
 
-def _join(name: str, parts: list[Split]) -> Split:
-    """The union: one root for all of them, and the label source of each."""
+def join_splits(name: str, parts: list[Split]) -> Split:
+    """The union of some lists: one root for all of them, and the label source of each."""
     utterances = [Utterance(f"{part.root}/{path}".lstrip("/"), pinyin, hanzi)
                   for part in parts for path, pinyin, hanzi in part.utterances]
     sources = {part.label_source for part in parts}
