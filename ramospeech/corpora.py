@@ -20,7 +20,8 @@ from ramospeech.preparation import CorpusError, Preparation
 FACTS = ("version", "root", "label_source", "splits", "skipped")  # in corpus.json
 MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn", "thchs": "corpus_thchs",
            "aishell": "corpus_aishell", "primewords": "corpus_primewords",
-           "st-cmds": "corpus_st_cmds", "espeak": "corpus_espeak"}
+           "st-cmds": "corpus_st_cmds", "espeak": "corpus_espeak",
+           "spliced": "corpus_spliced"}
 ALL = "all"  # the real corpora that are prepared
 
 

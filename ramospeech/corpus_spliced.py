@@ -1,0 +1,93 @@
+"""`spliced`: the syllables that audio-cmn's words have seldom or never, made of their parts.
+
+Of 1,213 syllables the words to train on have 151 not at all and 458 fewer than six times, but
+nearly all of their initials and finals, in other syllables. Here every syllable that was heard less
+than that gets as many spliced recordings as it lacks of `ENOUGH`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from ramospeech.audio import SAMPLE_RATE, load_audio
+from ramospeech.corpora import Corpus, Split, open_split
+from ramospeech.files import write_atomically
+from ramospeech.manifest import Utterance
+from ramospeech.paths import data_dir
+from ramospeech.pinyin import Inventory, Syllable, split_syllable
+from ramospeech.preparation import Preparation
+from ramospeech.splice import splice
+
+SEED = 2019
+ENOUGH = 8  # times that a syllable is heard in words or here
+VERSION = "1"
+
+
+class Donors:
+    """Which recordings can give the beginning of a syllable, and which the end."""
+
+    def __init__(self, words: Split) -> None:
+        self.beginnings: dict[tuple, list[int]] = defaultdict(list)
+        self.ends: dict[tuple, list[int]] = defaultdict(list)
+        for index, utterance in enumerate(words.utterances):
+            first = split_syllable(utterance.syllables[0])
+            self.beginnings[first.initial, first.final].append(index)
+            self.beginnings[first.initial, _glide(first)].append(index)
+            if len(utterance.syllables) == 1:
+                self.ends[first.final, first.tone].append(index)
+
+    def of(self, syllable: Syllable) -> tuple[list[int], list[int]]:
+        """Beginnings, of the same final if there are any, and ends; each may be empty."""
+        same = self.beginnings.get((syllable.initial, syllable.final), [])
+        alike = self.beginnings.get((syllable.initial, _glide(syllable)), [])
+        return same or alike, self.ends.get((syllable.final, syllable.tone), [])
+
+
+def _glide(syllable: Syllable) -> tuple[str]:
+    """How the final begins: with i, u, v, or openly."""
+    return (syllable.final[0] if syllable.final[0] in "iuv" else "",)
+
+
+def prepare(root: Path | None = None) -> Preparation:
+    """Make every recording that is not there yet, in `root` or the data folder."""
+    words = open_split("audio-cmn", "train")
+    found = Preparation(root or data_dir() / "spliced" / VERSION)
+    read = lru_cache(4000)(lambda index: load_audio(words.audio_path(index)))
+    for syllable, number, donors in tqdm(list(choose_donors(words, found)), desc="splicing"):
+        path = f"{syllable}/{number}.flac"
+        if not (found.root / path).exists():
+            waveform = splice(*map(read, donors), split_syllable(syllable).initial).numpy()
+            write_atomically(found.root / path, lambda draft: soundfile.write(
+                draft, waveform.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16", format="FLAC"))
+        found.keep("train", Utterance(path, syllable, ""), "Yue Tan")
+    return found
+
+
+def choose_donors(words: Split, found: Preparation) -> Iterator[tuple[str, int, tuple[int, int]]]:
+    """A syllable, the number of the copy, and two recordings to make it of; always the same."""
+    rng = np.random.default_rng(SEED)
+    heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
+    donors = Donors(words)
+    for syllable in Inventory.read().symbols[2:]:
+        lists = donors.of(split_syllable(syllable))
+        if not all(lists):
+            found.skip("syllable of which no part was recorded by itself")
+            continue
+        for number in range(ENOUGH - heard[syllable]):
+            yield syllable, number, tuple(int(rng.choice(items)) for items in lists)
+
+
+CORPUS = Corpus(
+    name="spliced",
+    description="rare syllables, made of parts of audio-cmn's words",
+    licence="CC BY-SA, as audio-cmn, of which it is made on your machine",
+    label_source="the parts that were put together",
+    prepare=prepare,
+    version=VERSION,
+    synthetic=True,
+)

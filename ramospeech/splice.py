@@ -1,0 +1,68 @@
+"""Syllables that nobody recorded, made of parts of those that somebody did.
+
+`lve4` is rare, but there is `lv4` and there is `yue4`: the beginning of the one and the end of the
+other, cut where the voice begins and laid over each other for ten milliseconds, are a `lve4`. A
+vowel that follows l or m begins on the way from it, so after those the cut comes a little later.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ramospeech.audio import SAMPLE_RATE
+from ramospeech.features import FLOOR, HOP_SAMPLES, log_spectrogram
+
+SPEECH = 4.0  # nepers (35 dB): a frame that is quieter than the loudest by more is a pause
+VOICE = 1.0  # nepers: the voice is there where its bins come this near to their loudest
+VOICE_BINS = slice(3, 60)  # 120 Hz to 2.4 kHz
+VOWEL_WITHIN = 45  # frames after the speech began
+PAUSE = 25 * HOP_SAMPLES  # samples kept before and after the speech
+OVERLAP = HOP_SAMPLES  # samples
+LEVEL = SAMPLE_RATE // 20  # samples after the cut whose loudness is made alike
+LATER = {"m": 5, "n": 5, "l": 5, "r": 5, "b": 2, "d": 2, "g": 2, "": 3}  # frames after the voice
+
+
+class Parts(NamedTuple):
+    """Where things are in a recording, in samples."""
+
+    start: int  # of the speech
+    voice: int  # of the first vowel
+    end: int  # of the speech
+
+
+def find_parts(waveform: Tensor) -> Parts:
+    """Find the speech in `(samples,)`, and in it the beginning of the voice."""
+    magnitude = log_spectrogram(waveform).exp() - FLOOR  # (frames, 200)
+    level = _nepers(magnitude)
+    loud = level > level.max() - SPEECH  # (frames,)
+    lasting = loud.unfold(0, 4, 1).all(1)  # no click
+    start, end = int(lasting.nonzero()[0]), int(loud.nonzero()[-1]) + 1
+    voice = _nepers(magnitude[start:start + VOWEL_WITHIN, VOICE_BINS])
+    first = int((voice > voice.max() - VOICE).nonzero()[0])
+    return Parts(*(HOP_SAMPLES * frame for frame in (start, start + first, end)))
+
+
+def _nepers(magnitude: Tensor) -> Tensor:
+    """The level of each frame: `(frames, bins)` to `(frames,)`."""
+    return (magnitude.square().sum(1) + 1e-9).log() / 2
+
+
+def splice(beginning: Tensor, end: Tensor, initial: str) -> Tensor:
+    """The beginning of one syllable, up to its `initial`'s end, and the end of another.
+
+    Both are recordings `(samples,)`; so is what comes out, as loud as the second.
+    """
+    later = HOP_SAMPLES * LATER.get(initial, 1)
+    one, other = find_parts(beginning), find_parts(end)
+    cut, resume = one.voice + later, other.voice + later
+    gain = _loudness(end[resume:]) / _loudness(beginning[cut:])
+    left = gain * beginning[max(0, one.start - PAUSE):cut]
+    right = end[resume - OVERLAP:other.end + PAUSE]
+    fade = torch.linspace(0, 1, OVERLAP)
+    both = left[-OVERLAP:] * (1 - fade) + right[:OVERLAP] * fade
+    return torch.cat([left[:-OVERLAP], both, right[OVERLAP:]])
+
+
+def _loudness(waveform: Tensor) -> Tensor:
+    return waveform[:LEVEL].square().mean().sqrt() + 1e-6
