@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.corpora import Corpus, Split, open_split
+from ramospeech.corpus_audio_cmn import CORPUS as audio_cmn
 from ramospeech.files import write_atomically
 from ramospeech.manifest import Utterance
 from ramospeech.paths import data_dir
@@ -25,7 +26,7 @@ from ramospeech.splice import splice
 
 SEED = 2019
 ENOUGH = 8  # times that a syllable is heard in words or here
-VERSION = "1"
+VERSION = f"1-{audio_cmn.version}"  # other words give other parts
 
 
 class Donors:
@@ -36,25 +37,37 @@ class Donors:
         self.ends: dict[tuple, list[int]] = defaultdict(list)
         for index, utterance in enumerate(words.utterances):
             first = split_syllable(utterance.syllables[0])
-            self.beginnings[first.initial, first.final].append(index)
+            self.beginnings[first.initial, sound_of(first)].append(index)
             self.beginnings[first.initial, _glide(first)].append(index)
             if len(utterance.syllables) == 1:
-                self.ends[first.final, first.tone].append(index)
+                self.ends[sound_of(first), first.tone].append(index)
 
     def of(self, syllable: Syllable) -> tuple[list[int], list[int]]:
         """Beginnings, of the same final if there are any, and ends; each may be empty."""
-        same = self.beginnings.get((syllable.initial, syllable.final), [])
+        same = self.beginnings.get((syllable.initial, sound_of(syllable)), [])
         alike = self.beginnings.get((syllable.initial, _glide(syllable)), [])
-        return same or alike, self.ends.get((syllable.final, syllable.tone), [])
+        return same or alike, self.ends.get((sound_of(syllable), syllable.tone), [])
+
+
+def sound_of(syllable: Syllable) -> str:
+    """The final as it sounds: the i of `zi` and that of `zhi` are not the i of `ji`."""
+    if syllable.final != "i":
+        return syllable.final
+    return {"z": "ɿ", "c": "ɿ", "s": "ɿ", "zh": "ʅ", "ch": "ʅ", "sh": "ʅ", "r": "ʅ"}.get(
+        syllable.initial, "i")
 
 
 def _glide(syllable: Syllable) -> tuple[str]:
     """How the final begins: with i, u, v, or openly."""
-    return (syllable.final[0] if syllable.final[0] in "iuv" else "",)
+    sound = sound_of(syllable)
+    return (sound[0] if sound[0] in "iuvɿʅ" else "",)
 
 
 def prepare(root: Path | None = None) -> Preparation:
-    """Make every recording that is not there yet, in `root` or the data folder."""
+    """Make every recording that is not there yet, in `root` or the data folder.
+
+    Raises CorpusError where audio-cmn is not prepared.
+    """
     words = open_split("audio-cmn", "train")
     found = Preparation(root or data_dir() / "spliced" / VERSION)
     read = lru_cache(4000)(lambda index: load_audio(words.audio_path(index)))
@@ -89,5 +102,6 @@ CORPUS = Corpus(
     label_source="the parts that were put together",
     prepare=prepare,
     version=VERSION,
+    embedded=True,
     synthetic=True,
 )

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ramospeech.audio import SAMPLE_RATE
-from ramospeech.features import FLOOR, HOP_SAMPLES, log_spectrogram
+from ramospeech.features import FLOOR, FRAME_SAMPLES, HOP_SAMPLES, log_spectrogram
 
 SPEECH = 4.0  # nepers (35 dB): a frame that is quieter than the loudest by more is a pause
+LASTING = 5  # frames that speech lasts at least
 VOICE = 1.0  # nepers: the voice is there where its bins come this near to their loudest
 VOICE_BINS = slice(3, 60)  # 120 Hz to 2.4 kHz
 VOWEL_WITHIN = 45  # frames after the speech began
@@ -32,11 +33,18 @@ class Parts(NamedTuple):
 
 
 def find_parts(waveform: Tensor) -> Parts:
-    """Find the speech in `(samples,)`, and in it the beginning of the voice."""
+    """Find the speech in `(samples,)`, and in it the beginning of the voice.
+
+    Raises ValueError where nothing lasts for seven hundredths of a second.
+    """
+    if len(waveform) < FRAME_SAMPLES + (LASTING - 1) * HOP_SAMPLES:
+        raise ValueError("no speech: it is too short")
     magnitude = log_spectrogram(waveform).exp() - FLOOR  # (frames, 200)
     level = _nepers(magnitude)
     loud = level > level.max() - SPEECH  # (frames,)
-    lasting = loud.unfold(0, 4, 1).all(1)  # no click
+    lasting = loud.unfold(0, LASTING, 1).all(1)  # no click
+    if not lasting.any():
+        raise ValueError("no speech: it holds nothing but clicks")
     start, end = int(lasting.nonzero()[0]), int(loud.nonzero()[-1]) + 1
     voice = _nepers(magnitude[start:start + VOWEL_WITHIN, VOICE_BINS])
     first = int((voice > voice.max() - VOICE).nonzero()[0])
@@ -51,7 +59,8 @@ def _nepers(magnitude: Tensor) -> Tensor:
 def splice(beginning: Tensor, end: Tensor, initial: str) -> Tensor:
     """The beginning of one syllable, up to its `initial`'s end, and the end of another.
 
-    Both are recordings `(samples,)`; so is what comes out, as loud as the second.
+    Both are recordings `(samples,)`; so is what comes out, as loud as the second. Raises ValueError
+    where there is no speech in one of them.
     """
     later = HOP_SAMPLES * LATER.get(initial, 1)
     one, other = find_parts(beginning), find_parts(end)
