@@ -74,7 +74,7 @@ def prepare(root: Path | None = None) -> Preparation:
     for syllable, number, donors in tqdm(list(choose_donors(words, found)), desc="splicing"):
         path = f"{syllable}/{number}.flac"
         if not (found.root / path).exists():
-            waveform = splice(*map(read, donors), split_syllable(syllable).initial).numpy()
+            waveform = splice(*map(read, donors)).numpy()
             write_atomically(found.root / path, lambda draft: soundfile.write(
                 draft, waveform.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16", format="FLAC"))
         found.keep("train", Utterance(path, syllable, ""), "Yue Tan")

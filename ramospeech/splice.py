@@ -1,8 +1,9 @@
 """Syllables that nobody recorded, made of parts of those that somebody did.
 
 `lve4` is rare, but there is `lv4` and there is `yue4`: the beginning of the one and the end of the
-other, cut where the voice begins and laid over each other for ten milliseconds, are a `lve4`. A
-vowel that follows l or m begins on the way from it, so after those the cut comes a little later.
+other, laid over each other for ten milliseconds, are a `lve4`. The cut comes fifty milliseconds
+after the voice began, since a vowel begins on its way from the consonant, and that way tells l
+from n.
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ VOWEL_WITHIN = 45  # frames after the speech began
 PAUSE = 25 * HOP_SAMPLES  # samples kept before and after the speech
 OVERLAP = HOP_SAMPLES  # samples
 LEVEL = SAMPLE_RATE // 20  # samples after the cut whose loudness is made alike
-LATER = {"m": 5, "n": 5, "l": 5, "r": 5, "b": 2, "d": 2, "g": 2, "": 3}  # frames after the voice
+AFTER = 5 * HOP_SAMPLES  # from the beginning of the voice to the cut
 
 
 class Parts(NamedTuple):
@@ -56,15 +57,14 @@ def _nepers(magnitude: Tensor) -> Tensor:
     return (magnitude.square().sum(1) + 1e-9).log() / 2
 
 
-def splice(beginning: Tensor, end: Tensor, initial: str) -> Tensor:
-    """The beginning of one syllable, up to its `initial`'s end, and the end of another.
+def splice(beginning: Tensor, end: Tensor) -> Tensor:
+    """The beginning of one syllable, until its vowel is reached, and the end of another.
 
     Both are recordings `(samples,)`; so is what comes out, as loud as the second. Raises ValueError
     where there is no speech in one of them.
     """
-    later = HOP_SAMPLES * LATER.get(initial, 1)
     one, other = find_parts(beginning), find_parts(end)
-    cut, resume = one.voice + later, other.voice + later
+    cut, resume = (min(parts.voice + AFTER, parts.end - 1) for parts in (one, other))
     gain = _loudness(end[resume:]) / _loudness(beginning[cut:])
     left = gain * beginning[max(0, one.start - PAUSE):cut]
     right = end[resume - OVERLAP:other.end + PAUSE]

@@ -65,7 +65,7 @@ def test_a_click_is_no_speech():
 
 def test_the_noise_of_one_and_the_voice_of_the_other():
     one, other = syllable(160, hissing=150), syllable(250, hissing=0, voiced=300)
-    made = splice(one, other, "s")
+    made = splice(one, other)
     parts = find_parts(made)
     assert parts.start == PAUSE
     assert parts.voice - parts.start == pytest.approx(150 * MILLISECOND, abs=30 * MILLISECOND)
@@ -79,16 +79,21 @@ def test_of_two_equal_recordings_comes_the_same_recording():
     one = syllable(200)
     start, _, end = find_parts(one)
     kept = one[start - PAUSE:end + PAUSE]
-    assert torch.allclose(splice(one, one, "s"), kept, atol=1e-6)
+    assert torch.allclose(splice(one, one), kept, atol=1e-6)
 
 
-@pytest.mark.parametrize("initial", ["s", "m", "d", ""])
-def test_the_second_gives_the_loudness(initial):
+def test_the_second_gives_the_loudness():
     loud = syllable(200)
-    made = splice(0.2 * loud, loud, initial)
+    made = splice(0.2 * loud, loud)
     assert made.abs().max() == pytest.approx(float(loud.abs().max()), rel=0.2)
     assert made.diff().abs().max() < 2 * loud.diff().abs().max()  # no click at the cut
     assert OVERLAP < PAUSE
+
+
+@given(st.integers(60, 200), st.integers(60, 200))
+def test_short_ones_can_be_spliced(one, other):
+    made = splice(vowel(200, one), vowel(300, other))
+    assert made.isfinite().all() and len(made) > 0
 
 
 # The corpus
