@@ -90,7 +90,7 @@ def test_the_second_gives_the_loudness():
     assert OVERLAP < PAUSE
 
 
-@given(st.integers(60, 200), st.integers(60, 200))
+@given(st.integers(70, 200), st.integers(70, 200))
 def test_short_ones_can_be_spliced(one, other):
     made = splice(vowel(200, one), vowel(300, other))
     assert made.isfinite().all() and len(made) > 0
