@@ -111,14 +111,14 @@ def test_the_readme_shows_the_figures_of_the_results_file():
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert "\n".join(script["table"](results)) in readme
     assert {facts["commit"] for facts in results} == set(re.findall(r"at commit (\w{10}) on", readme))
-    assert {facts["split"] for facts in results} == {"dev", "test", "syllables"}
+    assert {(facts["corpus"], facts["split"]) for facts in results} == set(script["LISTS"])
 
 
 def test_the_table_has_a_row_without_what_is_outside():
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / "evaluate_shipped.py"))
     rates = {"toned_syllables": {"error_rate": 0.5}, "base_syllables": {"error_rate": 0.25},
              "tone_error_rate": 0.125}
-    facts = {"split": "syllables", "utterances": 9, **rates, "outside_inventory": 4,
+    facts = {"corpus": "audio-cmn", "split": "syllables", "utterances": 9, **rates, "outside_inventory": 4,
              "inside_inventory": {"utterances": 5, **rates}}
     head, line, row, inside = script["table"]([facts])
     assert row.startswith("| another speaker's syllables | 9 | 50.0% |")
