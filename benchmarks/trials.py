@@ -39,12 +39,13 @@ SOME_ROBOTS = 4000  # utterances of espeak's 8,000: as many steps as in the othe
 BASE = Settings(epochs=3, batch_size=16, learning_rate=1e-3, precision="bfloat16")
 TRIALS = {
     "speed and masks": ([WORDS], {}),
-    "disguise instead of speed": ([WORDS], {"disguise": True}),
-    "disguise, spliced syllables": ([WORDS, SPLICED], {"disguise": True, "epochs": 2}),
-    "disguise, robots": ([WORDS, ROBOTS], {"disguise": True, "epochs": 2}),
-    "disguise, the second speaker": ([WORDS, SECOND], {"disguise": True}),
-    "disguise, mean of the weights": ([WORDS], {"disguise": True, "averaging": 0.995}),
-    "disguise, no sharing": ([WORDS], {"disguise": True, "sharing": 0.0}),
+    "all disguised": ([WORDS], {"disguise": 1.0}),
+    "spliced syllables": ([WORDS, SPLICED], {"epochs": 2}),
+    "spliced syllables, half disguised": ([WORDS, SPLICED], {"epochs": 2, "disguise": 0.5}),
+    "robots, half disguised": ([WORDS, ROBOTS], {"epochs": 2, "disguise": 0.5}),
+    "the second speaker": ([WORDS, SECOND], {}),
+    "mean of the weights": ([WORDS], {"averaging": 0.995}),
+    "no sharing": ([WORDS], {"sharing": 0.0}),
 }
 
 

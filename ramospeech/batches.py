@@ -72,12 +72,14 @@ def _one_thread() -> Iterator[None]:
 class SpeechDataset(Dataset):
     """The utterances of a split as features and classes; decoded audio stays in memory, up to 4 h.
 
+    With `augment` an utterance's speed is changed and spectrograms are masked; the part `disguise`
+    of the utterances gets another voice and room, and a tempo in place of a speed.
     Raises AudioError, naming the file, for a recording that cannot be read or is too short.
     """
 
     def __init__(
         self, split: Split, inventory: Inventory, augment: bool = False, seed: int = 0,
-        disguise: bool = False,
+        disguise: float = 0.0,
     ) -> None:
         self.split, self.inventory, self.seed = split, inventory, seed
         self.augment, self.disguise = augment, disguise
@@ -102,11 +104,12 @@ class SpeechDataset(Dataset):
         rng = np.random.default_rng((self.seed, epoch, index))
         target = self.inventory.encode(self.split.utterances[index].syllables)
         waveform = self.waveform(index)
-        if self.augment and not self.disguise:
+        disguised = rng.random() < self.disguise
+        if self.augment and not disguised:
             waveform = random_speed(waveform, rng)
         _refuse_short(self.split.audio_path(index), len(waveform))
         spectrogram = log_spectrogram(waveform)  # (frames, 200)
-        if self.disguise:
+        if disguised:
             spectrogram = disguise(spectrogram, rng, REDUCTION * frames_needed(target))
         features = normalise(spectrogram.unsqueeze(0)).squeeze(0)
         if self.augment:

@@ -148,9 +148,10 @@ def _add_train_command(commands) -> None:
              f"(default: {default.sharing})")
     add("--no-augment", dest="augment", action="store_false", default=None,
         help="neither change the speed nor mask spectrograms")
-    add("--disguise", action="store_true", default=None,
-        help="make many speakers in many rooms of each recording, by its spectrogram")
-    add("--averaging", type=float,
+    add("--disguise", type=_share, nargs="?", const=0.5, metavar="SHARE",
+        help="let other speakers in other rooms say this part of the utterances (half of them, "
+             f"where no number is given; default: {default.disguise})")
+    add("--averaging", type=_share,
         help="judge and keep a running mean of the weights, which keeps this part of itself at "
              f"each step, such as 0.999 (default: {default.averaging}, no mean)")
     add("--seed", type=_whole,
@@ -384,6 +385,17 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
 
 
 def _minutes(text: str) -> float:

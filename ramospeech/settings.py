@@ -21,7 +21,7 @@ class Settings:
     weight_decay: float = 1e-2
     clip_norm: float = 5.0  # a longer gradient is shortened to this
     augment: bool = True
-    disguise: bool = False  # and pretend that many speakers in many rooms said it
+    disguise: float = 0.0  # the part of all utterances that other speakers say, in other rooms
     sharing: float = 1.0  # how much a syllable learns from those that share a part with it
     averaging: float = 0.0  # what a running mean of the weights keeps of itself at a step
     seed: int = 2019

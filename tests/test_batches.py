@@ -154,6 +154,19 @@ def test_equal_recordings_are_changed_differently(tmp_path):
     assert any(not torch.equal(dataset[epoch, 0].features, dataset[epoch, 1].features)
                for epoch in range(3))
 
+def test_a_part_of_the_utterances_is_disguised(tmp_path, monkeypatch):
+    split = make_split(tmp_path, [(16_000, "ma1")] * 200)
+    disguised = []
+    monkeypatch.setattr(batches, "disguise", lambda spectrogram, *_: (
+        disguised.append(1), spectrogram)[1])
+    for share in (0.0, 0.3, 1.0):
+        disguised.clear()
+        dataset = SpeechDataset(split, INVENTORY, disguise=share)
+        for index in range(200):
+            dataset[0, index]
+        assert len(disguised) == pytest.approx(200 * share, abs=25)
+        assert share not in (0, 1) or len(disguised) == 200 * share
+
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:

@@ -189,6 +189,18 @@ def test_minutes_are_a_number(ramospeech, minutes):
     status, _, err = ramospeech("train", "--save_minutes", minutes)
     assert status == 2 and "not a number of minutes" in err[-1]
 
+@pytest.mark.parametrize("flag", ["--disguise", "--averaging"])
+@pytest.mark.parametrize("share", ["half", "-0.1", "1.5", "nan"])
+def test_a_share_lies_between_nothing_and_all(ramospeech, flag, share):
+    status, _, err = ramospeech("train", flag, share)
+    assert status == 2 and "not a number from 0 to 1" in err[-1]
+
+
+def test_disguise_alone_means_half():
+    parsed = [build_parser().parse_args(["train", *words]).disguise
+              for words in ([], ["--disguise"], ["--disguise", "1"])]
+    assert parsed == [None, 0.5, 1.0]
+
 
 def test_flags_with_hyphens_are_the_same(ramospeech):
     underscores = build_parser().parse_args(["train", *FLAGS_OF_2019, "--load_model"])

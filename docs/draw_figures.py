@@ -1,0 +1,84 @@
+"""Draw the figures of docs/how-low-can-it-go.md.
+
+    ramospeech prepare audio-cmn --root DIR
+    python docs/draw_figures.py
+
+Reads the models that are shipped, and the curves of training runs (runs/NAME/tensorboard).
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ramospeech.audio import load_audio
+from ramospeech.breakdown import error_by_times_heard
+from ramospeech.checkpoints import load_model
+from ramospeech.corpora import open_split
+from ramospeech.evaluation import recognise_split
+from ramospeech.features import log_spectrogram
+from ramospeech.paths import SHIPPED_MODEL
+from ramospeech.plots import draw_spectrogram
+from ramospeech.splice import splice
+
+FOLDER = Path(__file__).parent
+MODELS = {"one voice": SHIPPED_MODEL.with_name("one-voice.safetensors"), "shipped": SHIPPED_MODEL}
+CURVES = {"one-voice": "one voice", "many-voices": "many voices", "full": "many voices, full model"}
+PARTS, WHOLE = ("绿", "月"), "略"  # lv4 and yue4; lve4
+
+
+def main() -> None:
+    draw_splicing()
+    draw_times_heard()
+    draw_curves()
+
+
+def draw_splicing() -> None:
+    """The beginning of one word, the end of another, what comes of them, and the real one."""
+    words = open_split("audio-cmn", "train")
+    places = {utterance.hanzi: index for index, utterance in enumerate(words.utterances)}
+    beginning, end, whole = (load_audio(words.audio_path(places[word])) for word in (*PARTS, WHOLE))
+    pictures = {"lv4": beginning, "yue4": end, "lve4, spliced": splice(beginning, end),
+                "lve4, spoken": whole}
+    figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), sharey=True, layout="constrained")
+    for axis, (title, waveform) in zip(axes, pictures.items()):
+        draw_spectrogram(axis, log_spectrogram(waveform), limits=(-6, 4))
+        axis.set(title=title, ylabel="kHz" if axis is axes[0] else "")
+    figure.savefig(FOLDER / "splicing.png", dpi=110)
+
+
+def draw_times_heard() -> None:
+    """How much is wrong of syllables that training heard seldom, and often; words, dev."""
+    words, dev = open_split("audio-cmn", "train"), open_split("audio-cmn", "dev")
+    heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
+    figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    for offset, (name, path) in zip((-0.2, 0.2), MODELS.items()):
+        model, inventory, _ = load_model(path)
+        pairs = [(dev.utterances[index].syllables, reading.syllables)
+                 for index, reading in recognise_split(model, inventory, dev)]
+        groups = error_by_times_heard(pairs, heard)
+        print(name, *(f"{group.label}: {group.rate:.1%} of {group.syllables}" for group in groups),
+              sep="; ")
+        axis.bar([place + offset for place in range(len(groups))],
+                 [100 * group.rate for group in groups], width=0.4, label=name)
+    axis.set_xticks(range(len(groups)), [group.label for group in groups])
+    axis.set(xlabel="times that training heard the syllable in words", ylabel="% not recognised")
+    axis.legend()
+    figure.savefig(FOLDER / "times-heard.png", dpi=110)
+
+
+def draw_curves() -> None:
+    """The error on dev, epoch by epoch."""
+    figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    for name, label in CURVES.items():
+        curve = EventAccumulator(f"runs/{name}/tensorboard").Reload()
+        rates = [100 * event.value for event in curve.Scalars("syllable_error_rate/dev")]
+        axis.plot(range(1, len(rates) + 1), rates, marker=".", label=label)
+    axis.set(xlabel="epoch", ylabel="toned-syllable error, %", ylim=(0, 100))
+    axis.legend()
+    figure.savefig(FOLDER / "curves.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main()
