@@ -77,8 +77,10 @@ def test_a_signal_saves_and_says_how_to_go_on(small_mini, tmp_path, number, whol
 
 
 ENDLESS_STEP = """
-import sys, time
+import signal, sys, time
 from ramospeech import cli, training
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 def train_batch(*_):
     print("a step begins", flush=True)
