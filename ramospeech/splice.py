@@ -57,14 +57,14 @@ def _nepers(magnitude: Tensor) -> Tensor:
     return (magnitude.square().sum(1) + 1e-9).log() / 2
 
 
-def splice(beginning: Tensor, end: Tensor) -> Tensor:
+def splice(beginning: Tensor, end: Tensor, after: int = AFTER) -> Tensor:
     """The beginning of one syllable, until its vowel is reached, and the end of another.
 
-    Both are recordings `(samples,)`; so is what comes out, as loud as the second. Raises ValueError
-    where there is no speech in one of them.
+    Both are recordings `(samples,)`; so is what comes out, as loud as the second. The cut comes
+    `after` samples of voice. Raises ValueError where there is no speech in one of them.
     """
     one, other = find_parts(beginning), find_parts(end)
-    cut, resume = (min(parts.voice + AFTER, parts.end - 1) for parts in (one, other))
+    cut, resume = (min(parts.voice + after, parts.end - 1) for parts in (one, other))
     gain = _loudness(end[resume:]) / _loudness(beginning[cut:])
     left = gain * beginning[max(0, one.start - PAUSE):cut]
     right = end[resume - OVERLAP:other.end + PAUSE]

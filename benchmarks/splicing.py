@@ -1,0 +1,83 @@
+"""Are spliced syllables what they are said to be, and where is the cut best?
+
+    ramospeech prepare audio-cmn --root DIR
+    python benchmarks/splicing.py
+
+Common syllables are spliced of parts of other syllables, and the model of one voice, which knows the
+real ones (models/one-voice.safetensors), is asked what it hears. Prints a table and writes
+benchmarks/splicing.json: how much it does not recognise, by how long after the beginning of the
+voice the cut comes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ramospeech.audio import load_audio
+from ramospeech.checkpoints import load_model
+from ramospeech.corpora import Split, open_split
+from ramospeech.corpus_spliced import Donors
+from ramospeech.decoders import greedy_decode
+from ramospeech.features import HOP_SAMPLES, log_spectrogram, normalise
+from ramospeech.files import write_text
+from ramospeech.model import AcousticModel
+from ramospeech.paths import SHIPPED_MODEL
+from ramospeech.pinyin import Inventory, base_syllable, split_syllable
+from ramospeech.report import commit, hardware
+from ramospeech.splice import splice
+
+OUTPUT = Path(__file__).with_suffix(".json")
+COMMON = 25  # times that a syllable is heard in the words to train on
+SYLLABLES = 500  # drawn, with the recordings that they are made of
+FRAMES = (0, 1, 2, 3, 4, 5, 6, 8, 10)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    words = open_split("audio-cmn", "train")
+    model, inventory, _ = load_model(SHIPPED_MODEL.with_name("one-voice.safetensors"))
+    choices = list(choose(words, inventory))
+    rows = []
+    for frames in FRAMES:
+        heard = [recognise(model, inventory, splice(
+            *(load_audio(words.audio_path(index)) for index in donors), frames * HOP_SAMPLES))
+            for _, donors in choices]
+        rows.append({"milliseconds": 10 * frames} | wrong(choices, heard))
+        print(rows[-1], flush=True)
+    facts = {"command": "python benchmarks/splicing.py", "commit": commit(), "hardware": hardware(),
+             "syllables": len(choices), "rows": rows}
+    write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
+
+
+def choose(words: Split, inventory: Inventory) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Common syllables, each with two recordings that begin with another one."""
+    heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
+    common = [syllable for syllable in inventory.symbols[2:] if heard[syllable] >= COMMON]
+    rng, donors = np.random.default_rng(2019), Donors(words)
+    for syllable in rng.choice(common, SYLLABLES):
+        others = [[index for index in items if words.utterances[index].syllables[0] != syllable]
+                  for items in donors.of(split_syllable(syllable))]
+        if all(others):
+            yield str(syllable), tuple(int(rng.choice(items)) for items in others)
+
+
+@torch.inference_mode()
+def recognise(model: AcousticModel, inventory: Inventory, waveform: torch.Tensor) -> list[str]:
+    logits = model(normalise(log_spectrogram(waveform)[None]))  # (1, T, classes)
+    return inventory.decode(greedy_decode(logits.log_softmax(-1))[0].tokens)
+
+
+def wrong(choices: list, heard: list[list[str]]) -> dict[str, float]:
+    """The part of the syllables that was not recognised, with its tone and without."""
+    toned = [found != [syllable] for (syllable, _), found in zip(choices, heard)]
+    base = [list(map(base_syllable, found)) != [base_syllable(syllable)]
+            for (syllable, _), found in zip(choices, heard)]
+    return {"toned": round(float(np.mean(toned)), 4), "base": round(float(np.mean(base)), 4)}
+
+
+if __name__ == "__main__":
+    main()
