@@ -1,8 +1,8 @@
 """`spliced`: the syllables that audio-cmn's words have seldom or never, made of their parts.
 
-Of 1,213 syllables the words to train on have 151 not at all and 458 fewer than six times, but
-nearly all of their initials and finals, in other syllables. Here every syllable that was heard less
-than that gets as many spliced recordings as it lacks of `ENOUGH`.
+Half of the 1,213 syllables are rare in the words to train on, and some are not there at all, but
+nearly all of their initials and finals are, in other syllables. Here a syllable gets as many
+spliced recordings as it lacks of `ENOUGH`.
 """
 
 from collections import Counter, defaultdict
@@ -33,34 +33,34 @@ class Donors:
     """Which recordings can give the beginning of a syllable, and which the end."""
 
     def __init__(self, words: Split) -> None:
-        self.beginnings: dict[tuple, list[int]] = defaultdict(list)
-        self.ends: dict[tuple, list[int]] = defaultdict(list)
+        self.same, self.alike, self.ends = (defaultdict(list) for _ in range(3))
         for index, utterance in enumerate(words.utterances):
             first = split_syllable(utterance.syllables[0])
-            self.beginnings[first.initial, sound_of(first)].append(index)
-            self.beginnings[first.initial, _glide(first)].append(index)
+            self.same[first.initial, sound_of(first)].append(index)
+            self.alike[first.initial, _glide(first)].append(index)
             if len(utterance.syllables) == 1:
                 self.ends[sound_of(first), first.tone].append(index)
 
     def of(self, syllable: Syllable) -> tuple[list[int], list[int]]:
-        """Beginnings, of the same final if there are any, and ends; each may be empty."""
-        same = self.beginnings.get((syllable.initial, sound_of(syllable)), [])
-        alike = self.beginnings.get((syllable.initial, _glide(syllable)), [])
+        """Places of beginnings, of the same final if there are any, and of ends; maybe none."""
+        same = self.same.get((syllable.initial, sound_of(syllable)), [])
+        alike = self.alike.get((syllable.initial, _glide(syllable)), [])
         return same or alike, self.ends.get((sound_of(syllable), syllable.tone), [])
 
 
 def sound_of(syllable: Syllable) -> str:
     """The final as it sounds: the i of `zi` and that of `zhi` are not the i of `ji`."""
-    if syllable.final != "i":
-        return syllable.final
-    return {"z": "ɿ", "c": "ɿ", "s": "ɿ", "zh": "ʅ", "ch": "ʅ", "sh": "ʅ", "r": "ʅ"}.get(
-        syllable.initial, "i")
+    if syllable.final == "i" and syllable.initial in ("z", "c", "s"):
+        return "ɿ"
+    if syllable.final == "i" and syllable.initial in ("zh", "ch", "sh", "r"):
+        return "ʅ"
+    return syllable.final
 
 
-def _glide(syllable: Syllable) -> tuple[str]:
+def _glide(syllable: Syllable) -> str:
     """How the final begins: with i, u, v, or openly."""
     sound = sound_of(syllable)
-    return (sound[0] if sound[0] in "iuvɿʅ" else "",)
+    return sound[0] if sound[0] in "iuvɿʅ" else ""
 
 
 def prepare(root: Path | None = None) -> Preparation:
