@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "Makefile", "NOTICE", "README.md", "benchmarks", "data_config",
-    "environment.yml", "models", "notebooks", "pyproject.toml", "ramospeech", "tests",
+    "docs", "environment.yml", "models", "notebooks", "pyproject.toml", "ramospeech", "tests",
 }
 
 
@@ -163,20 +163,23 @@ def test_the_licence_of_the_model():
     assert "CC BY-SA" in text and "Yue Tan" in text and "audio-cmn" in text
 
 
-# The README
+# The README and the pages in docs/
 
 
 README = (REPOSITORY / "README.md").read_text()
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
-def test_no_blank_is_left_in_the_readme():
-    assert re.findall(r"@\w+@|TODO|XXX", README) == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_blank_is_left_in_a_page(page):
+    assert re.findall(r"@\w+@?|TODO|XXX", page.read_text()) == []
 
 
-def test_links_in_the_readme_lead_somewhere():
-    targets = re.findall(r"\]\(([^)#\s]+)\)", README)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_in_a_page_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)\)", page.read_text())
     local = [target for target in targets if "://" not in target]
-    assert [target for target in local if not (REPOSITORY / target).exists()] == []
+    assert [target for target in local if not (page.parent / target).exists()] == []
 
 
 def test_targets_in_the_readme_are_in_the_makefile():

@@ -114,6 +114,15 @@ def test_the_readme_shows_the_figures_of_the_results_file():
     assert {(facts["corpus"], facts["split"]) for facts in results} == set(script["LISTS"])
 
 
+def test_the_log_shows_the_figures_of_its_files():
+    """docs/how-low-can-it-go.md, and the results that the benchmarks wrote."""
+    page = (REPOSITORY / "docs" / "how-low-can-it-go.md").read_text(encoding="utf-8")
+    for name in ("trials", "evaluate_shipped"):
+        script = runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
+        results = json.loads(script["RESULTS"].read_text(encoding="utf-8"))
+        assert "\n".join(script["table"](results)) in page
+
+
 def test_the_table_has_a_row_without_what_is_outside():
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / "evaluate_shipped.py"))
     rates = {"toned_syllables": {"error_rate": 0.5}, "base_syllables": {"error_rate": 0.25},
