@@ -19,6 +19,7 @@ from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.settings import PRESETS, Settings
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
+GPU_WORKERS = 4
 _CORPORA = (f"the corpus: {', '.join(MODULES)}; several joined by +; or {ALL}: the real ones that "
             "are prepared")
 _LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
@@ -156,8 +157,9 @@ def _add_train_command(commands) -> None:
              f"each step, such as 0.999 (default: {default.averaging}, no mean)")
     add("--seed", type=_whole,
         help=f"of weights, batches and augmentation (default: {default.seed})")
-    add("--workers", type=_whole, default=1,
-        help="processes that load data beside the training, which they change in nothing")
+    add("--workers", type=_whole,
+        help="processes that load data beside the training, which they change in nothing (default: "
+             f"{GPU_WORKERS} for a GPU; none for a CPU, whose cores the model uses already)")
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--precision", choices=["float32", "bfloat16"], default=None,
         help="of the network; default: bfloat16 on a GPU that has it, else float32")
@@ -172,8 +174,9 @@ def run_train(options) -> int:
     folder = options.model_path / options.model_name
     checkpoint = _checkpoint_to_load(folder, options.load_model)
     settings, corpus = _settings(options, checkpoint)
+    device = _device(options.device)
     trainer = Trainer(open_split(corpus, "train"), open_split(corpus, "dev"),
-                      settings, _device(options.device), options.workers)
+                      settings, device, _workers(options.workers, device))
     if options.start_from and not checkpoint:
         trainer.start_from(options.start_from)
     _print_plan(trainer, folder)
@@ -385,6 +388,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _workers(given: int | None, device: str) -> int:
+    if given is not None:
+        return given
+    return 0 if device == "cpu" else GPU_WORKERS
 
 
 def _share(text: str) -> float:
