@@ -207,9 +207,10 @@ def _refuse_short(path: Path, samples: int) -> None:
 
 
 def find_unusable(
-    split: Split, seconds: np.ndarray, inventory: Inventory, fastest: float = 1.0
+    split: Split, seconds: np.ndarray, inventory: Inventory, fastest: float = 1.0,
+    loss: str = "ctc",
 ) -> dict[int, str]:
-    """Utterances that CTC cannot align or the model cannot take, each with the reason.
+    """Utterances that the loss cannot align or the model cannot take, each with the reason.
 
     `fastest` is the highest speed that augmentation plays them at.
     """
@@ -217,7 +218,7 @@ def find_unusable(
     samples = np.ceil(seconds * SAMPLE_RATE / fastest - 1e-6).astype(int)  # resampling rounds up
     outputs = frame_count(samples) // REDUCTION
     for index, (utterance, frames) in enumerate(zip(split.utterances, outputs.tolist())):
-        needed = max(1, frames_needed(inventory.encode(utterance.syllables)))
+        needed = max(1, frames_needed(inventory.encode(utterance.syllables), loss))
         if frames < needed:
             unusable[index] = (f"{utterance.path}: {len(utterance.syllables)} syllables need "
                                f"{needed} output frames, {seconds[index]:.2f} s give {frames}")

@@ -16,7 +16,7 @@ from ramospeech.corpora import (
 )
 from ramospeech.files import refuse_unwritable, write_text
 from ramospeech.paths import SHIPPED_MODEL
-from ramospeech.settings import PRESETS, Settings
+from ramospeech.settings import LOSSES, PRESETS, Settings
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
 GPU_WORKERS = 4
@@ -142,6 +142,12 @@ def _add_train_command(commands) -> None:
         help="begin a new run with the weights of a model file (.safetensors)")
     add("--preset", choices=list(PRESETS),
         help=f"the size of the model (default: {default.preset})")
+    add("--loss", choices=LOSSES, help=f"what training makes small (default: {default.loss}); ace "
+        "alone does not see the order of syllables: use it with --no-recurrent")
+    add("--ace_weight", "--ace-weight", type=_weight, metavar="LAMBDA",
+        help=f"how much ace counts in ctc+ace beside ctc (default: {default.ace_weight})")
+    add("--no-recurrent", dest="recurrent", action="store_false", default=None,
+        help="leave the LSTM out: convolutions alone")
     add("--learning_rate", "--learning-rate", type=float,
         help=f"the learning rate at its highest (default: {default.learning_rate})")
     add("--sharing", type=float,
@@ -237,7 +243,10 @@ def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
     )
     given = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
     given = {name: value for name, value in given.items() if value is not None}
-    return replace(base, **given), corpus if options.data_type is None else options.data_type
+    settings = replace(base, **given)
+    if "ace_weight" in given and settings.loss != "ctc+ace":
+        raise ValueError(f"--ace_weight is for --loss ctc+ace; the loss is {settings.loss}")
+    return settings, corpus if options.data_type is None else options.data_type
 
 
 def _progress(trainer) -> str:
@@ -287,8 +296,11 @@ def _print_plan(trainer, folder: Path) -> None:
           f"{len(trainer.dev)} to judge by; labels: {trainer.dev.label_source}")
     for reason in trainer.unusable.values():
         print(f"  left out: {reason}")
-    print(f"model '{trainer.settings.preset}', {parameters:,} parameters, on {trainer.device} in "
-          f"{trainer.settings.precision}; {len(trainer.loader)} steps an epoch; into {folder}")
+    settings = trainer.settings
+    weight = f" ({settings.ace_weight:g} times ace)" if settings.loss == "ctc+ace" else ""
+    print(f"model '{settings.preset}'{'' if settings.recurrent else ' without an LSTM'}, "
+          f"{parameters:,} parameters, on {trainer.device} in {settings.precision}; loss "
+          f"{settings.loss}{weight}; {len(trainer.loader)} steps an epoch; into {folder}")
 
 
 def _add_evaluate_command(commands) -> None:
@@ -405,6 +417,16 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return share
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return weight
 
 
 def _minutes(text: str) -> float:

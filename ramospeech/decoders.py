@@ -1,5 +1,9 @@
-"""From the model's scores to syllables."""
+"""From the model's scores to syllables.
 
+A model is decoded as its loss taught it to write: `DECODERS[model.loss]`.
+"""
+
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,18 +21,36 @@ class Hypothesis(NamedTuple):
 
 
 def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
-    """The best class of every frame, repeats merged, then blanks dropped.
+    """The best class of every frame, repeats merged, then blanks dropped; for CTC.
 
     `log_probs` is `(batch, T, classes)`, `lengths` `(batch,)`. The score is that of the best path,
     a lower bound of the labelling's.
     """
+    return [_collapse(path, score) for path, score in _best_paths(log_probs, lengths)]
+
+
+def ace_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
+    """The best class of every frame, blanks dropped; the same class twice is two tokens.
+
+    For models trained with ACE, which counts frames. Arguments and score as for `greedy_decode`.
+    """
+    return [
+        Hypothesis([token for token in path if token != BLANK], score,
+                   [timestep for timestep, token in enumerate(path) if token != BLANK])
+        for path, score in _best_paths(log_probs, lengths)
+    ]
+
+
+DECODERS = {"ctc": greedy_decode, "ace": ace_decode, "ctc+ace": greedy_decode}
+
+
+def _best_paths(log_probs: Tensor, lengths: Tensor | None) -> Iterator[tuple[list[int], float]]:
+    """The best class of each of an utterance's frames, and the sum of their log-probabilities."""
     if lengths is None:
         lengths = torch.full((len(log_probs),), log_probs.shape[1])
     scores, classes = log_probs.max(dim=-1)  # (batch, T) both
-    return [
-        _collapse(path[:length].tolist(), float(score[:length].sum()))
-        for path, score, length in zip(classes.cpu(), scores.cpu(), lengths.tolist())
-    ]
+    for path, score, length in zip(classes.cpu(), scores.cpu(), lengths.tolist()):
+        yield path[:length].tolist(), float(score[:length].sum())
 
 
 def _collapse(path: list[int], score: float) -> Hypothesis:

@@ -171,8 +171,8 @@ def force_alignment(
 ) -> list[float] | None:
     """When the model would have to recognise each syllable, were it made to find just these.
 
-    In seconds: the beginning of each on the most probable CTC path. None where there is no such
-    path: a syllable is none of the model's classes, or the output frames are too few.
+    In seconds: the beginning of each on the most probable path, of CTC or of ACE. None where there
+    is no such path: a syllable is none of the model's classes, or the output frames are too few.
     """
     device = next(model.parameters()).device
     features, lengths = extract_features(
@@ -180,11 +180,26 @@ def force_alignment(
     )
     classes = inventory.encode(syllables)
     frames = model.output_lengths(lengths).item()
-    if any(syllable not in inventory for syllable in syllables) or frames_needed(classes) > frames:
+    is_known = all(syllable in inventory for syllable in syllables)
+    if not is_known or frames_needed(classes, model.loss) > frames:
         return None
     log_probs = model(features, lengths).log_softmax(dim=-1).cpu()  # (1, T, classes)
+    if model.loss == "ace":
+        return frame_seconds(start // 2 for start in _starts(_with_pauses(log_probs), classes))
+    return frame_seconds(_starts(log_probs, classes))
+
+
+def _starts(log_probs: Tensor, classes: list[int]) -> list[int]:
+    """The frames in which the labels begin on the most probable CTC path."""
     path, scores = forced_align(log_probs, torch.tensor([classes]), blank=BLANK)  # (1, T) both
-    return frame_seconds(span.start for span in merge_tokens(path[0], scores[0], blank=BLANK))
+    return [span.start for span in merge_tokens(path[0], scores[0], blank=BLANK)]
+
+
+def _with_pauses(log_probs: Tensor) -> Tensor:
+    """`(1, 2 * T, classes)`: a sure blank after each frame, so that a label, as in ACE, has one."""
+    pauses = torch.full_like(log_probs, -torch.inf)
+    pauses[..., BLANK] = 0
+    return torch.stack([log_probs, pauses], dim=2).flatten(1, 2)
 
 
 def make_steps(

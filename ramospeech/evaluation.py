@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from ramospeech.batches import Batch, SpeechDataset, make_loader, measure_seconds
 from ramospeech.corpora import Split
-from ramospeech.decoders import Hypothesis, greedy_decode
+from ramospeech.decoders import DECODERS, Hypothesis
 from ramospeech.memory import in_pieces
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
@@ -17,10 +17,11 @@ from ramospeech.recognition import Reading, read_hypothesis
 
 @torch.inference_mode()
 def recognise_batch(model: AcousticModel, batch: Batch) -> list[Hypothesis]:
-    """The model's greedy reading of each utterance of a batch; the model must be in eval mode."""
+    """The model's best reading of each utterance of a batch; the model must be in eval mode."""
     device = next(model.parameters()).device
     logits = model(batch.features.to(device), batch.feature_lengths.to(device))
-    return greedy_decode(logits.log_softmax(dim=-1), model.output_lengths(batch.feature_lengths))
+    lengths = model.output_lengths(batch.feature_lengths)
+    return DECODERS[model.loss](logits.log_softmax(dim=-1), lengths)
 
 
 def recognise_split(

@@ -16,7 +16,7 @@ from torch.nn import BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, ReLU
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ramospeech.features import BINS
-from ramospeech.settings import PRESETS
+from ramospeech.settings import LOSSES, PRESETS
 
 REDUCTION = 8  # three poolings halve the frames three times
 
@@ -26,7 +26,9 @@ class AcousticModel(nn.Module):
 
     `channels` are those of the four convolution blocks, `width` is that of the frames after `fc1`,
     `dropout` acts before the LSTM and before `fc3`, `conv_dropout` in the first two convolution
-    blocks, twice as much of it in the last two.
+    blocks, twice as much of it in the last two. Not `recurrent`, it has neither `rnn` nor `fc2`,
+    and a frame sees no more than half a second to either side. `loss` is the one that it learns
+    with, by which recognition chooses the decoder.
     """
 
     def __init__(
@@ -37,8 +39,13 @@ class AcousticModel(nn.Module):
         rnn_layers: int = 4,
         dropout: float = 0.5,
         conv_dropout: float = 0.1,
+        recurrent: bool = True,
+        loss: str = "ctc",
     ) -> None:
         super().__init__()
+        if loss not in LOSSES:
+            raise ValueError(f"no loss {loss!r}; there are {', '.join(LOSSES)}")
+        self.recurrent, self.loss = recurrent, loss
         little, more = conv_dropout, 2 * conv_dropout
         first, second, third, fourth = channels
         self.dropout = Dropout(dropout)
@@ -68,18 +75,22 @@ class AcousticModel(nn.Module):
             ("relu3", ReLU()), ("dropout2", Dropout(more)),
         ])
         self.fc1 = Linear(BINS // REDUCTION * fourth, width)
-        self.fc2 = Linear(2 * width, width)
+        if recurrent:
+            self.fc2 = Linear(2 * width, width)
         self.fc3 = Linear(width, vocab_size)
-        self.rnn = nn.LSTM(width, width, num_layers=rnn_layers, batch_first=True,
-                           dropout=0.1 if rnn_layers > 1 else 0.0, bidirectional=True)
+        if recurrent:
+            self.rnn = nn.LSTM(width, width, num_layers=rnn_layers, batch_first=True,
+                               dropout=0.1 if rnn_layers > 1 else 0.0, bidirectional=True)
         self.to(memory_format=torch.channels_last)  # half as fast again on a CPU
 
     @classmethod
-    def from_preset(cls, preset: str, vocab_size: int = 1215) -> "AcousticModel":
+    def from_preset(
+        cls, preset: str, vocab_size: int = 1215, recurrent: bool = True, loss: str = "ctc"
+    ) -> "AcousticModel":
         """`full`, the model of 2019, or `lesson`, a small one of the same design."""
         if preset not in PRESETS:
             raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
-        return cls(vocab_size, **PRESETS[preset])
+        return cls(vocab_size, **PRESETS[preset], recurrent=recurrent, loss=loss)
 
     def output_lengths(self, lengths: Tensor | int) -> Tensor | int:
         """How many output frames the model gives for `lengths` input frames."""
@@ -95,10 +106,11 @@ class AcousticModel(nn.Module):
         """
         lengths = _checked_lengths(features, lengths)
         frames = self.encode(features, lengths)  # (batch, frames // 8, width)
-        context = self.look_around(self.dropout(frames), self.output_lengths(lengths))
-        # The skip lets the convolutions learn from the first step, before the LSTM is any use.
-        hidden = torch.relu(frames + self.fc2(context))
-        return self.fc3(self.dropout(hidden))
+        if self.recurrent:
+            context = self.look_around(self.dropout(frames), self.output_lengths(lengths))
+            # The skip lets the convolutions learn from the first step, before the LSTM is any use.
+            frames = torch.relu(frames + self.fc2(context))
+        return self.fc3(self.dropout(frames))
 
     def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The convolutional part: `(batch, frames, 200)` to `(batch, frames // 8, width)`."""

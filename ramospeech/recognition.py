@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.checkpoints import load_model
-from ramospeech.decoders import Hypothesis, greedy_decode
+from ramospeech.decoders import DECODERS, Hypothesis
 from ramospeech.features import HOP_SAMPLES, extract_features, frame_count
 from ramospeech.model import REDUCTION, AcousticModel
 from ramospeech.paths import SHIPPED_MODEL
@@ -83,7 +83,7 @@ class Recogniser:
         padded = pad_sequence(waveforms, batch_first=True)  # (batch, samples)
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))
         log_probs = self.model(features, lengths).log_softmax(dim=-1)
-        hypotheses = greedy_decode(log_probs, self.model.output_lengths(lengths))
+        hypotheses = DECODERS[self.model.loss](log_probs, self.model.output_lengths(lengths))
         return [read_hypothesis(hypothesis, self.inventory) for hypothesis in hypotheses]
 
     def _load(self, path: Path | str) -> torch.Tensor | AudioError:

@@ -1,4 +1,4 @@
-"""What one can choose: the size of the model, and how a training run goes."""
+"""What one can choose: the size of the model, its loss, and how a training run goes."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,17 @@ PRESETS = {
     "lesson": {"channels": (8, 16, 32, 32), "rnn_layers": 2, "dropout": 0.2, "conv_dropout": 0.0},
 }
 
+LOSSES = ("ctc", "ace", "ctc+ace")
+
 
 @dataclass(frozen=True)
 class Settings:
     """All that decides how a training run goes; a checkpoint keeps it."""
 
     preset: str = "lesson"
+    recurrent: bool = True  # or convolutions alone
+    loss: str = "ctc"  # or ace, or ctc+ace
+    ace_weight: float = 1.0  # of ACE in ctc+ace, that of CTC being 1
     epochs: int = 10
     batch_size: int = 8
     learning_rate: float = 2e-3  # at its highest

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -18,7 +19,7 @@ from ramospeech.batches import (
 from ramospeech.checkpoints import CheckpointError, load_model
 from ramospeech.corpora import Split
 from ramospeech.evaluation import judge, recognise_split
-from ramospeech.losses import ctc_loss
+from ramospeech.losses import UtteranceError, loss_function
 from ramospeech.memory import in_pieces
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
@@ -43,7 +44,9 @@ class Trainer:
         self.dev, self.settings, self.device = dev, settings, device
         self.inventory = inventory or Inventory.read()
         torch.manual_seed(settings.seed)
-        self.model = AcousticModel.from_preset(settings.preset, len(self.inventory))
+        self.model = AcousticModel.from_preset(
+            settings.preset, len(self.inventory), settings.recurrent, settings.loss)
+        self.loss = loss_function(settings.loss, settings.ace_weight)
         share_between_syllables(self.model.fc3, self.inventory, settings.sharing)
         self.model.to(device)
         self.average = _average_of(self.model, settings.averaging)
@@ -64,7 +67,8 @@ class Trainer:
     def _load_data(self, train: Split, workers: int) -> None:
         seconds = measure_seconds(train)
         fastest = max(SPEEDS) if self.settings.augment else 1.0
-        self.unusable = find_unusable(train, seconds, self.inventory, fastest)
+        self.unusable = find_unusable(
+            train, seconds, self.inventory, fastest, self.settings.loss)
         refuse_short(self.dev, measure_seconds(self.dev))
         usable = [index for index in range(len(train)) if index not in self.unusable]
         if not usable:
@@ -85,6 +89,8 @@ class Trainer:
         if facts["preset"] != self.settings.preset:
             raise CheckpointError(
                 f"{path} is a model '{facts['preset']}', not '{self.settings.preset}'")
+        if model.recurrent != self.settings.recurrent:
+            raise CheckpointError(f"{path} is a model {_with_lstm(model.recurrent)}")
         if inventory.symbols != self.inventory.symbols:
             raise CheckpointError(f"{path} was trained with another list of syllables")
         self.model.load_state_dict(model.state_dict())
@@ -128,13 +134,22 @@ class Trainer:
         with torch.autocast(torch.device(self.device).type, torch.bfloat16,
                             enabled=self.settings.precision == "bfloat16"):
             logits = self.model(batch.features, batch.feature_lengths)
-        lengths = self.model.output_lengths(batch.feature_lengths)
-        loss = share * ctc_loss(logits, lengths, batch.targets, batch.target_lengths)
-        if not torch.isfinite(loss):
-            paths = ", ".join(self.train.utterances[index].path for index in batch.indices)
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step} on {paths}")
+        loss = share * self._mean_loss(logits, batch)
         loss.backward()
         return loss.item()
+
+    def _mean_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Raises FloatingPointError, naming the recordings, where the loss is no finite number."""
+        lengths = self.model.output_lengths(batch.feature_lengths)
+        places, reason = range(len(batch.indices)), "the loss is infinite"
+        try:
+            loss = self.loss(logits, lengths, batch.targets, batch.target_lengths)
+            if torch.isfinite(loss):
+                return loss
+        except UtteranceError as error:
+            places, reason = error.places, error.reason
+        paths = ", ".join(self.train.utterances[batch.indices[place]].path for place in places)
+        raise FloatingPointError(f"{reason} at step {self.step} on {paths}")
 
     def _report_refused(self, indices: list[int]) -> None:
         for index in indices:
@@ -191,9 +206,11 @@ class Trainer:
     def load_state(self, state: dict) -> None:
         """Go on from what `state` gave. Raises ValueError where it is of another design."""
         state = {"losses": [], "plan": None, "refused": {}} | state  # once it lacked them
-        preset, syllables = state["settings"]["preset"], tuple(state["syllables"])
-        if preset != self.settings.preset:
-            raise ValueError(f"it holds the model '{preset}', not '{self.settings.preset}'")
+        held, syllables = {"recurrent": True} | state["settings"], tuple(state["syllables"])
+        if held["preset"] != self.settings.preset:
+            raise ValueError(f"it holds the model '{held['preset']}', not '{self.settings.preset}'")
+        if held["recurrent"] != self.settings.recurrent:
+            raise ValueError(f"it holds a model {_with_lstm(held['recurrent'])}")
         if syllables != self.inventory.symbols:
             raise ValueError("it was trained with another list of syllables")
         self.model.load_state_dict(state["model"])
@@ -222,6 +239,10 @@ class Trainer:
             group["initial_lr"] = self.settings.learning_rate
             group["lr"] = self.settings.learning_rate * self._rate_factor(self.step)
             group["weight_decay"] = self.settings.weight_decay
+
+
+def _with_lstm(recurrent: bool) -> str:
+    return "with an LSTM" if recurrent else "without an LSTM"
 
 
 def _average_of(model: AcousticModel, decay: float) -> AveragedModel | None:

@@ -17,6 +17,7 @@ from ramospeech.checkpoints import (
 )
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import PAD, UNK, Inventory
+from ramospeech.settings import LOSSES
 
 INVENTORY = Inventory((PAD, UNK, "ma1", "ma3", "lv4"))
 FACTS = {"preset": "lesson", "corpus": "mini", "label_source": "pypinyin, 拼音", "epoch": 3}
@@ -110,13 +111,33 @@ def test_missing_files_and_folders_are_named(tmp_path, load):
 
 def test_a_model_file_gives_the_same_model_in_half_precision(model, model_file):
     loaded, inventory, facts = load_model(model_file)
-    assert inventory == INVENTORY and facts == FACTS
+    assert inventory == INVENTORY
+    assert facts == FACTS | {"loss": "ctc", "recurrent": True}
     assert not loaded.training
     features = torch.randn(2, 80, 200)
     with torch.inference_mode():
         expected, found = model.eval()(features), loaded(features)
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
     assert (found - expected).abs().max() < 0.01 * expected.abs().max()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_a_model_file_tells_loss_and_design(tmp_path, loss, recurrent):
+    """Whatever the facts say that are handed over: the model knows better."""
+    path = tmp_path / "model.safetensors"
+    model = AcousticModel.from_preset("lesson", len(INVENTORY), recurrent, loss)
+    save_model(path, model, INVENTORY, FACTS | {"loss": "ctc", "recurrent": True})
+    loaded, _, facts = load_model(path)
+    assert (loaded.loss, loaded.recurrent) == (facts["loss"], facts["recurrent"]) == (loss, recurrent)
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+
+
+def test_a_model_file_without_these_facts_is_recurrent_and_ctc(model_file):
+    """As those of before there was a choice."""
+    loaded, _, facts = load_model(rewritten(model_file, ramospeech='{"preset": "lesson"}'))
+    assert facts == {"preset": "lesson"}
+    assert (loaded.loss, loaded.recurrent) == ("ctc", True)
 
 
 def test_a_model_file_is_half_the_size(model, model_file):
@@ -142,6 +163,8 @@ def rewritten(path: Path, drop_tensor: str = "", **metadata: str | None) -> Path
     {"ramospeech": "{}"},  # no preset
     {"ramospeech": '{"preset": "huge"}'},
     {"ramospeech": '{"preset": "full"}'},  # not that of the weights
+    {"ramospeech": '{"preset": "lesson", "recurrent": false}'},  # nor that
+    {"ramospeech": '{"preset": "lesson", "loss": "transducer"}'},
     {"syllables": None},
     {"syllables": "ma1 ma3"},
     {"syllables": f"{PAD} {UNK} ma1"},  # fewer than the weights have
