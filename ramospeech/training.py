@@ -147,7 +147,7 @@ class Trainer:
             if torch.isfinite(loss):
                 return loss
         except UtteranceError as error:
-            places, reason = error.places, error.reason
+            places, reason = error.places, f"the loss is undefined ({error.reason})"
         paths = ", ".join(self.train.utterances[batch.indices[place]].path for place in places)
         raise FloatingPointError(f"{reason} at step {self.step} on {paths}")
 
