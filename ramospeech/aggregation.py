@@ -16,7 +16,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 CACHED = 1 << 19  # logits that a CPU's cache holds beside their softmax
 LEAST = -80.0  # ln y; not much below it float32 has no numbers for y
@@ -42,8 +41,9 @@ class Aggregation(torch.autograd.Function):
         return -(shares * log_mean).sum(1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, gradient_of_loss: Tensor) -> tuple[Tensor, None, None, None]:
+        if torch.is_grad_enabled():  # create_graph=True; what follows would be left out of it
+            raise RuntimeError("ACE cannot be differentiated twice")
         y, index, asked = ctx.saved_tensors
         asked = (asked * gradient_of_loss[:, None, None]).transpose(1, 2)  # (batch, T, S + 1)
         asked_in_all = asked.sum(2, keepdim=True)  # (batch, T, 1)

@@ -143,9 +143,8 @@ def test_the_gradient_is_that_of_the_plain_formula(batch, seed):
 def test_a_second_derivative_is_refused():
     logits = random_logits([4]).requires_grad_()
     loss = ace_loss(logits, torch.tensor([4]), *padded([[1, 2]]))
-    (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
-    with pytest.raises(RuntimeError, match="differentiate twice"):
-        gradient.square().sum().backward()
+    with pytest.raises(RuntimeError, match="cannot be differentiated twice"):
+        torch.autograd.grad(loss, logits, create_graph=True)
 
 
 @pytest.mark.parametrize("cached", [1, 60, 61, 10**6])
