@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -86,7 +87,8 @@ def test_every_flag_has_help():
 @pytest.mark.parametrize("arguments", [
     [], ["listen"], ["transcribe"], ["train", "--epochs", "0"], ["train", "--batch_size", "x"],
     ["train", "--preset", "huge"], ["download", "timit"], ["transcribe", "a.wav", "--loud"],
-    ["transcribe", "a.wav", "--device", "abacus"],
+    ["transcribe", "a.wav", "--device", "abacus"], ["train", "--loss", "focal"],
+    ["train", "--ace_weight", "0"], ["train", "--ace_weight", "nan"], ["train", "--ace_weight", "a"],
 ])
 def test_a_wrong_call_says_so(ramospeech, arguments):
     status, out, err = ramospeech(*arguments)
@@ -134,6 +136,24 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
     )
     assert status == 0 and "going on after epoch 2" in out
     assert (Path("models") / "second" / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--loss", "ace", "--no-recurrent"], "model 'lesson' without an LSTM.*; loss ace; "),
+    (["--loss", "ctc+ace", "--ace_weight", "0.3"], r"model 'lesson'.*; loss ctc\+ace \(0.3 times ace\); "),
+])
+def test_the_loss_travels_with_the_model(ramospeech, flags, words):
+    """From the command line to the file that recognition reads, and on to the next epoch."""
+    status, out, err = ramospeech("train", "--epochs", 1, *flags)
+    assert (status, err) == (0, []) and re.search(words, out[1])
+    file = Path("runs") / "dfcnn" / "best.safetensors"
+    model, _, facts = load_model(file)
+    assert model.loss == facts["loss"] == flags[1]
+    assert model.recurrent == facts["recurrent"] == ("--no-recurrent" not in flags)
+    status, out, err = ramospeech("train", "--epochs", 2, "--load_model")
+    assert (status, err) == (0, []) and re.search(words, out[1])
+    status, _, err = ramospeech("evaluate", "--model", file, "--split", "dev")
+    assert (status, err) == (0, [])
 
 
 def test_a_run_without_a_checkpoint_yet_is_not_overwritten(ramospeech):
@@ -263,6 +283,7 @@ def test_a_corpus_that_is_not_prepared(ramospeech, model_file, command):
     (["--load_model", "elsewhere.pt"], "elsewhere.pt: no such checkpoint"),
     (["--device", "cuda"], "no GPU"),
     (["--learning_rate", "1e30", "--batch_size", "4"], "the loss is"),
+    (["--ace_weight", "0.1"], "--ace_weight is for --loss ctc+ace; the loss is ctc"),
 ])
 def test_trouble_in_training_is_one_line(ramospeech, flags, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

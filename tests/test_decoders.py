@@ -1,12 +1,19 @@
-"""Greedy decoding against a plain loop."""
+"""Greedy decoding against plain loops, and which model is decoded how."""
 
 from itertools import groupby
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech.decoders import greedy_decode
+from ramospeech.batches import Batch
+from ramospeech.decoders import DECODERS, ace_decode, greedy_decode
+from ramospeech.evaluation import recognise_batch
+from ramospeech.model import AcousticModel
+from ramospeech.pinyin import Inventory
+from ramospeech.recognition import Recogniser
+from ramospeech.settings import LOSSES
 
 paths = st.lists(st.integers(0, 3), max_size=12)  # few classes: blanks and repeats are likely
 
@@ -39,3 +46,35 @@ def test_without_lengths_every_frame_counts():
     whole = greedy_decode(log_probs[:, :6])[0]
     assert whole.tokens == [1, 1, 2]
     assert whole.timesteps == [1, 4, 5]
+
+
+@given(rows=st.lists(paths, min_size=1, max_size=4), seed=st.integers(0, 2**16))
+def test_ace_keeps_what_is_said_twice(rows, seed):
+    log_probs, lengths = log_probs_of(rows, seed)
+    for hypothesis, row, scores in zip(ace_decode(log_probs, lengths), rows, log_probs):
+        spoken = [(frame, label) for frame, label in enumerate(row) if label != 0]
+        assert list(zip(hypothesis.timesteps, hypothesis.tokens)) == spoken
+        best = sum(float(scores[frame, label]) for frame, label in enumerate(row))
+        assert abs(hypothesis.score - best) < 1e-4
+
+
+def one_note_model(loss: str, inventory: Inventory) -> AcousticModel:
+    """A model that hears `ma1` in every frame."""
+    model = AcousticModel.from_preset("lesson", len(inventory), recurrent=False, loss=loss)
+    torch.nn.init.zeros_(model.fc3.weight)
+    model.fc3.bias.data = 9.0 * torch.eye(len(inventory))[inventory.encode(["ma1"])[0]]
+    return model.eval()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_model_is_decoded_as_its_loss_taught_it(loss):
+    """Held for twenty frames, a syllable is one for CTC and twenty for ACE."""
+    inventory = Inventory.read()
+    model, expected = one_note_model(loss, inventory), ["ma1"] * (20 if loss == "ace" else 1)
+    batch = Batch(torch.zeros(1, 160, 200), torch.tensor([160]), torch.zeros(1, 0), torch.zeros(1), [0])
+    (hypothesis,) = recognise_batch(model, batch)
+    assert inventory.decode(hypothesis.tokens) == expected
+    waveform = torch.randn(400 + 159 * 160, generator=torch.Generator().manual_seed(1))
+    (reading,) = Recogniser(model, inventory).recognise([waveform])
+    assert reading.syllables == expected
+    assert DECODERS.keys() == set(LOSSES)

@@ -5,6 +5,7 @@ from base64 import b64decode
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -382,6 +383,25 @@ def test_the_forced_alignment_is_the_best_path(model, dev):
         said_at = force_alignment(text.split(), waveform, model, INVENTORY)
         frames = best_path(log_probs, INVENTORY.encode(text.split()))
         assert said_at == pytest.approx([(frame + 0.5) * OUTPUT_SECONDS for frame in frames])
+
+
+def test_syllables_are_aligned_as_ace_writes_them(dev):
+    """Each in a frame of its own, the same twice in neighbouring frames too; by trying them all."""
+    torch.manual_seed(1)
+    model = AcousticModel.from_preset("lesson", len(INVENTORY), loss="ace").eval()
+    waveform = load_audio(dev.audio_path(0))
+    features, lengths = extract_features(waveform[None], torch.tensor([len(waveform)]))
+    with torch.no_grad():
+        scores = model(features, lengths)[0].log_softmax(dim=-1)  # (T, classes)
+    for text in ("ma1", "shi4 shi4", "ni3 hao3 ma", "hao3 hao3 hao3"):
+        classes = INVENTORY.encode(text.split())
+        best = max(combinations(range(len(scores)), len(classes)), key=lambda frames: sum(
+            float(scores[frame, label] - scores[frame, 0]) for frame, label in zip(frames, classes)))
+        said_at = force_alignment(text.split(), waveform, model, INVENTORY)
+        assert said_at == pytest.approx([(frame + 0.5) * OUTPUT_SECONDS for frame in best], abs=0.006)
+    crowd = ["ma1"] * len(scores)  # one a frame is the most
+    assert len(force_alignment(crowd, waveform, model, INVENTORY)) == len(crowd)
+    assert force_alignment([*crowd, "ma1"], waveform, model, INVENTORY) is None
 
 
 def test_what_cannot_be_aligned_has_no_times(model, dev):

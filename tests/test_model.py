@@ -124,6 +124,27 @@ def test_the_skip_leads_round_the_lstm():
     assert model.rnn.weight_ih_l0.grad.abs().sum() == 0
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_convolutions_alone_are_the_model_without_its_lstm(preset):
+    """And a frame sees no further than they do: 84 input frames, see notebook 3."""
+    model = MODELS[preset]
+    alone = AcousticModel.from_preset(preset, CLASSES, recurrent=False).eval()
+    gone = alone.load_state_dict(model.state_dict(), strict=False).unexpected_keys
+    assert {name.split(".")[0] for name in gone} == {"rnn", "fc2"}
+    features = torch.randn(2, 400, 200, requires_grad=True)
+    logits = alone(features)
+    frames = model.encode(features, torch.tensor([400, 400]))
+    torch.testing.assert_close(logits, model.fc3(frames))
+    logits[0, 25].sum().backward()
+    seen = features.grad[0].abs().sum(dim=1).nonzero().flatten()
+    assert 25 * 8 - 84 < seen.min() < seen.max() < 25 * 8 + 84 and features.grad[1].abs().sum() == 0
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="no loss 'focal'; there are ctc, ace, ctc.ace"):
+        AcousticModel(loss="focal")
+
+
 def test_every_frame_hears_the_first_and_the_last():
     model = lively_model("lesson")
     features = torch.randn(1, 400, 200, requires_grad=True)  # far wider than what a frame sees

@@ -11,6 +11,7 @@ import torch
 from ramospeech.checkpoints import CheckpointError, save_model
 from ramospeech.corpora import Split
 from ramospeech.evaluation import evaluate, recognise_split
+from ramospeech.losses import ace_loss, ctc_loss
 from ramospeech.manifest import Utterance
 from ramospeech.metrics import ErrorCounts, Evaluation
 from ramospeech.settings import Settings
@@ -51,6 +52,7 @@ def test_the_loss_falls(train, dev):
 
 @pytest.mark.parametrize("change", [
     {}, {"augment": False}, {"sharing": 0.0}, {"precision": "bfloat16"}, {"preset": "full"},
+    {"loss": "ace", "recurrent": False}, {"loss": "ctc+ace"},
 ])
 def test_one_step_moves_every_weight(train, dev, change):
     trainer = Trainer(few(train, 4), dev, replace(SETTINGS, **change))
@@ -161,6 +163,38 @@ def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
     for index in batch.indices:
         assert train.utterances[index].path in str(caught.value)
     assert torch.equal(trainer.model.fc1.weight, before["fc1.weight"])  # no step was taken
+
+
+@pytest.mark.parametrize("loss, weight", [("ctc", 7.0), ("ace", 7.0), ("ctc+ace", 7.0)])
+def test_the_loss_is_the_one_that_was_chosen(train, dev, loss, weight):
+    trainer = Trainer(few(train, 4), dev, replace(SETTINGS, loss=loss, ace_weight=weight))
+    batch, model = next(iter(trainer.loader)), trainer.model.eval()
+    arguments = (model(batch.features, batch.feature_lengths),
+                 model.output_lengths(batch.feature_lengths), batch.targets, batch.target_lengths)
+    expected = {"ctc": ctc_loss(*arguments), "ace": ace_loss(*arguments),
+                "ctc+ace": ctc_loss(*arguments) + weight * ace_loss(*arguments)}[loss]
+    assert model.loss == loss
+    assert trainer.add_gradients(batch) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_ace_takes_what_ctc_cannot_align(train, dev):
+    """Equal syllables, as many as there are output frames: CTC would need blanks between them."""
+    plain = replace(SETTINGS, augment=False)
+    frames = Trainer(train, dev, plain).loader.dataset[0, 0].features.shape[0] // 8
+    crowded = Utterance(train.utterances[0].path, " ".join(["wu3"] * frames), "")
+    split = replace(train, utterances=[crowded, *train.utterances[1:]])
+    for loss, unusable in (("ctc", [0]), ("ctc+ace", [0]), ("ace", [])):
+        assert list(Trainer(split, dev, replace(plain, loss=loss)).unusable) == unusable
+
+
+@pytest.mark.parametrize("change", [{"recurrent": False}, {"recurrent": False, "loss": "ace"}])
+def test_another_design_is_not_gone_on_with(train, dev, tmp_path, change):
+    one, other = Trainer(train, dev, SETTINGS), Trainer(train, dev, replace(SETTINGS, **change))
+    with pytest.raises(ValueError, match="a model without an LSTM"):
+        one.load_state(other.state())
+    save_model(tmp_path / "model.safetensors", other.model, other.inventory, {"preset": "lesson"})
+    with pytest.raises(CheckpointError, match="a model without an LSTM"):
+        one.start_from(tmp_path / "model.safetensors")
 
 
 # The same again
