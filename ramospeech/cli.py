@@ -146,6 +146,12 @@ def _add_train_command(commands) -> None:
         "alone does not see the order of syllables: use it with --no-recurrent")
     add("--ace_weight", "--ace-weight", type=_weight, metavar="LAMBDA",
         help=f"how much ace counts in ctc+ace beside ctc (default: {default.ace_weight})")
+    add("--flat_start", "--flat-start", type=_share, metavar="SHARE",
+        help="the part of all steps in which ace counts over short pieces, such as 0.35 "
+             f"(default: {default.flat_start})")
+    add("--sharpness", type=_weight, metavar="WEIGHT",
+        help="how much the entropy of the frames counts beside the loss, in the end; for ace, "
+             f"such as 0.5 (default: {default.sharpness})")
     add("--no-recurrent", dest="recurrent", action="store_false", default=None,
         help="leave the LSTM out: convolutions alone")
     add("--learning_rate", "--learning-rate", type=float,
@@ -246,6 +252,8 @@ def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
     settings = replace(base, **given)
     if "ace_weight" in given and settings.loss != "ctc+ace":
         raise ValueError(f"--ace_weight is for --loss ctc+ace; the loss is {settings.loss}")
+    if settings.flat_start and settings.loss != "ace":
+        raise ValueError(f"--flat_start is for --loss ace; the loss is {settings.loss}")
     return settings, corpus if options.data_type is None else options.data_type
 
 

@@ -19,7 +19,8 @@ from ramospeech.batches import (
 from ramospeech.checkpoints import CheckpointError, load_model
 from ramospeech.corpora import Split
 from ramospeech.evaluation import judge, recognise_split
-from ramospeech.losses import UtteranceError, loss_function
+from ramospeech.flat_start import cut_evenly
+from ramospeech.losses import UtteranceError, loss_function, mean_entropy
 from ramospeech.memory import in_pieces
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
@@ -143,13 +144,23 @@ class Trainer:
         lengths = self.model.output_lengths(batch.feature_lengths)
         places, reason = range(len(batch.indices)), "the loss is infinite"
         try:
-            loss = self.loss(logits, lengths, batch.targets, batch.target_lengths)
+            loss = self.loss_of(logits, lengths, batch.targets, batch.target_lengths)
             if torch.isfinite(loss):
                 return loss
         except UtteranceError as error:
             places, reason = error.places, f"the loss is undefined ({error.reason})"
         paths = ", ".join(self.train.utterances[batch.indices[place]].path for place in places)
         raise FloatingPointError(f"{reason} at step {self.step} on {paths}")
+
+    def loss_of(self, *batch: Tensor) -> Tensor:
+        """The loss as it is at this step of the training: cut for a flat start, or sharpened."""
+        settings, progress = self.settings, self.step / self.total_steps
+        if progress < settings.flat_start:
+            return self.loss(*cut_evenly(*batch))
+        loss = self.loss(*batch)
+        if settings.sharpness == 0:
+            return loss
+        return loss + settings.sharpness * progress * mean_entropy(*batch[:2])
 
     def _report_refused(self, indices: list[int]) -> None:
         for index in indices:

@@ -1,0 +1,128 @@
+"""CTC against ACE on speech: errors on unseen voices, and what the losses themselves cost.
+
+    python benchmarks/losses.py
+
+Trains the lesson preset without its LSTM on `mini`, with each loss as many steps, from three seeds;
+with ACE beside CTC in several weights; and with ACE what fails. After every epoch it notes the CPU
+seconds of the training so far, on one thread, and the errors on dev and on test, whose voices are in
+no other list. All choices (CHOSEN) were made on dev.
+
+Writes benchmarks/losses.json after each run; those that are in it already are not run again. Then
+benchmarks/loss_cost.py, which measures the losses alone.
+"""
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import loss_cost
+import torch
+
+from ramospeech.batches import SpeechDataset
+from ramospeech.corpora import Split, open_split
+from ramospeech.evaluation import recognise_split
+from ramospeech.files import write_text
+from ramospeech.metrics import Evaluation
+from ramospeech.recognition import Reading
+from ramospeech.report import commit, hardware
+from ramospeech.settings import Settings
+from ramospeech.training import Trainer
+
+OUTPUT = Path(__file__).with_suffix(".json")
+SEEDS = (1, 2, 3)
+EXAMPLE = 0  # which utterance of test has its posteriors kept
+BASE = Settings(recurrent=False, epochs=6, batch_size=4, learning_rate=4e-3)
+CHOSEN = {"flat_start": 0.35, "sharpness": 0.5}
+COMPARED = {
+    "CTC": {"loss": "ctc"},
+    "ACE": {"loss": "ace"} | CHOSEN,
+    "CTC + 0.1 ACE": {"loss": "ctc+ace", "ace_weight": 0.1},
+}
+TRIED_ONCE = {
+    "ACE with an LSTM": {"loss": "ace", "recurrent": True} | CHOSEN,
+    "ACE as printed": {"loss": "ace"},
+    "CTC + 0.01 ACE": {"loss": "ctc+ace", "ace_weight": 0.01},
+    "CTC + 1 ACE": {"loss": "ctc+ace", "ace_weight": 1.0},
+    "CTC + 10 ACE": {"loss": "ctc+ace", "ace_weight": 10.0},
+    "ACE, a flat start alone": {"loss": "ace", "flat_start": CHOSEN["flat_start"]},
+    "ACE, sharper frames alone": {"loss": "ace", "sharpness": CHOSEN["sharpness"]},
+}
+
+
+def plan() -> list[tuple[str, int, Settings]]:
+    """Name, seed and settings of every run; first one seed of each, then the other seeds."""
+    first = [(name, SEEDS[0]) for name in COMPARED | TRIED_ONCE]
+    others = [(name, seed) for seed in SEEDS[1:] for name in COMPARED]
+    changes = COMPARED | TRIED_ONCE
+    return [(name, seed, replace(BASE, seed=seed, **changes[name])) for name, seed in first + others]
+
+
+def run(name: str, seed: int, settings: Settings) -> dict:
+    trainer = Trainer(open_split("mini", "train"), open_split("mini", "dev"), settings)
+    epochs, seconds = [], 0.0
+    while trainer.epoch < settings.epochs:
+        started = time.process_time()
+        trainer.train_epoch()
+        seconds += time.process_time() - started
+        epochs.append({"steps": trainer.step, "seconds": round(seconds, 1)} | errors(trainer))
+        print(f"{name}, seed {seed}: {epochs[-1]}", flush=True)
+    return {"name": name, "seed": seed, "settings": asdict(settings), "commit": commit(),
+            "hardware": hardware(), "epochs": epochs, "posteriors": posteriors(trainer)}
+
+
+def errors(trainer: Trainer) -> dict[str, float]:
+    """Syllable errors on dev and test; and on test if the order of the syllables did not count."""
+    test = open_split("mini", "test")
+    readings = dict(recognise_split(trainer.judged_model, trainer.inventory, test))
+    return {"dev": round(trainer.evaluate().toned.rate, 4),
+            "test": round(error_rate(test, readings), 4),
+            "test, in any order": round(error_in_any_order(test, readings), 4)}
+
+
+def error_rate(split: Split, readings: dict[int, Reading]) -> float:
+    result = Evaluation(split.label_source)
+    for index, reading in readings.items():
+        result.add(split.utterances[index].syllables, reading.syllables)
+    return result.toned.rate
+
+
+def error_in_any_order(split: Split, readings: dict[int, Reading]) -> float:
+    """What is too much or too little of each syllable; a wrong one for a right one is one error."""
+    wrong = said = 0
+    for index, reading in readings.items():
+        heard, spoken = Counter(reading.syllables), Counter(split.utterances[index].syllables)
+        wrong += max((heard - spoken).total(), (spoken - heard).total())
+        said += spoken.total()
+    return wrong / said
+
+
+@torch.inference_mode()
+def posteriors(trainer: Trainer) -> dict:
+    """What the model finds of the blank and of the syllables said, frame by frame, in one utterance."""
+    test = open_split("mini", "test")
+    example = SpeechDataset(test, trainer.inventory)[0, EXAMPLE]
+    classes = [0, *dict.fromkeys(example.target.tolist())]
+    y = trainer.judged_model.eval()(example.features[None])[0].softmax(dim=-1)  # (T, classes)
+    return {"said": test.utterances[EXAMPLE].pinyin,
+            "classes": [trainer.inventory.symbols[label] for label in classes],
+            "softmax": [[round(value, 3) for value in row] for row in y[:, classes].tolist()]}
+
+
+def load() -> list[dict]:
+    return json.loads(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else []
+
+
+def main() -> None:
+    runs = load()
+    for name, seed, settings in plan():
+        if (name, seed) not in [(item["name"], item["seed"]) for item in runs]:
+            runs.append(run(name, seed, settings))
+            write_text(OUTPUT, json.dumps(runs, ensure_ascii=False, indent=1) + "\n")
+    loss_cost.main()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,47 @@
+"""A flat start for ACE: it counts over short pieces of an utterance, cut evenly.
+
+Over a whole utterance ACE says too little, at first, about where a syllable is. So the utterance is
+cut as if all its syllables were equally long, which is wrong by a part of a syllable here and there,
+but right on the whole; later it is whole again.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+LABELS = 1.5  # of a piece, on average: finer cuts would more often be wrong
+
+
+def cut_evenly(
+    logits: Tensor, logit_lengths: Tensor, targets: Tensor, target_lengths: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A batch, as losses take it, with each utterance in pieces that are utterances of their own.
+
+    An utterance's pieces are equally long, and have equally many of its labels, each up to one.
+    One whose labels would not fit into its frames stays whole.
+    """
+    numbers = zip(logit_lengths.tolist(), target_lengths.tolist())
+    pieces = [(row[frames], target[labels])
+              for row, target, (length, count) in zip(logits, targets, numbers)
+              for frames, labels in _pieces(length, count)]
+    rows, parts = zip(*pieces)
+    return (pad_sequence(rows, batch_first=True), _lengths(rows, logit_lengths),
+            pad_sequence(parts, batch_first=True), _lengths(parts, target_lengths))
+
+
+def _pieces(frames: int, labels: int) -> Iterator[tuple[slice, slice]]:
+    count = max(1, round(labels / LABELS))
+    pieces = list(zip(_cut(frames, count), _cut(labels, count)))
+    fits = all(label.stop - label.start <= frame.stop - frame.start for frame, label in pieces)
+    return iter(pieces) if fits else zip(_cut(frames, 1), _cut(labels, 1))
+
+
+def _cut(length: int, count: int) -> list[slice]:
+    edges = [number * length // count for number in range(count + 1)]
+    return [slice(start, stop) for start, stop in zip(edges, edges[1:])]
+
+
+def _lengths(items: tuple[Tensor, ...], like: Tensor) -> Tensor:
+    return torch.tensor([len(item) for item in items], device=like.device)
