@@ -5,7 +5,7 @@ cut as if all its syllables were equally long, which is wrong by a part of a syl
 but right on the whole; later it is whole again.
 """
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ def cut_evenly(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A batch, as losses take it, with each utterance in pieces that are utterances of their own.
 
-    An utterance's pieces are equally long, and have equally many of its labels, each up to one.
-    One whose labels would not fit into its frames stays whole.
+    An utterance's pieces have equally many of its labels, up to one, and last in proportion to
+    them. An utterance with a piece whose labels would not fit into its frames stays whole.
     """
     numbers = zip(logit_lengths.tolist(), target_lengths.tolist())
     pieces = [(row[frames], target[labels])
@@ -31,16 +31,13 @@ def cut_evenly(
             pad_sequence(parts, batch_first=True), _lengths(parts, target_lengths))
 
 
-def _pieces(frames: int, labels: int) -> Iterator[tuple[slice, slice]]:
+def _pieces(frames: int, labels: int) -> list[tuple[slice, slice]]:
     count = max(1, round(labels / LABELS))
-    pieces = list(zip(_cut(frames, count), _cut(labels, count)))
-    fits = all(label.stop - label.start <= frame.stop - frame.start for frame, label in pieces)
-    return iter(pieces) if fits else zip(_cut(frames, 1), _cut(labels, 1))
-
-
-def _cut(length: int, count: int) -> list[slice]:
-    edges = [number * length // count for number in range(count + 1)]
-    return [slice(start, stop) for start, stop in zip(edges, edges[1:])]
+    cuts = [number * labels // count for number in range(count + 1)]
+    times = [frames * cut // max(1, labels) for cut in cuts[:-1]] + [frames]
+    pieces = [(slice(*time), slice(*cut)) for time, cut in zip(pairwise(times), pairwise(cuts))]
+    fits = all(cut.stop - cut.start <= time.stop - time.start for time, cut in pieces)
+    return pieces if fits else [(slice(frames), slice(labels))]
 
 
 def _lengths(items: tuple[Tensor, ...], like: Tensor) -> Tensor:

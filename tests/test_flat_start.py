@@ -25,11 +25,12 @@ def numbered_frames(frames: list[int]) -> torch.Tensor:
 
 
 def test_by_hand():
-    """Eight frames and three labels are two pieces; two labels a piece would need more than that."""
+    """Nine frames of three labels, cut behind the first; three of three, likewise."""
     logits, lengths, targets, target_lengths = cut_evenly(
-        numbered_frames([8, 3]), torch.tensor([8, 3]), *padded([[5, 6, 7], [4, 4, 4]]))
-    assert logits[:, :, 1].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 0, 0, 0], [1, 2, 0, 0]]
-    assert logits[:, 0, 0].tolist() == [0, 0, 1, 1] and lengths.tolist() == [4, 4, 1, 2]
+        numbered_frames([9, 3]), torch.tensor([9, 3]), *padded([[5, 6, 7], [4, 4, 4]]))
+    assert lengths.tolist() == [3, 6, 1, 2] and logits[:, 0, 0].tolist() == [0, 0, 1, 1]
+    frames = [row[:length].tolist() for row, length in zip(logits[:, :, 1], lengths)]
+    assert frames == [[0, 1, 2], [3, 4, 5, 6, 7, 8], [0], [1, 2]]
     assert targets.tolist() == [[5, 0], [6, 7], [4, 0], [4, 4]]
     assert target_lengths.tolist() == [1, 2, 1, 2]
 
@@ -48,8 +49,11 @@ def test_the_pieces_make_the_utterances(batch):
         sizes[place].append((length, count))
         assert count <= length  # ACE can take it
     assert found == [(list(range(length)), list(target)) for length, target in batch]
-    for of_one in sizes:
-        assert all(max(numbers) - min(numbers) <= 1 for numbers in zip(*of_one))
+    for (length, target), of_one in zip(batch, sizes):
+        counts = [count for _, count in of_one]
+        assert max(counts) - min(counts) <= 1
+        assert all(abs(size - length * count / max(1, len(target))) < 1 or len(of_one) == 1
+                   for size, count in of_one)
 
 
 def test_nothing_is_said_in_one_piece():
