@@ -3,8 +3,8 @@
     python benchmarks/loss_cost.py
 
 CTC is PyTorch's, with its log-softmax; `plain ace` is the formula in four lines of torch; `move`
-reads the logits and writes as many numbers, which is the least that any loss with a gradient must
-do. All take turns in one process, on one thread, in CPU time; the median of the turns counts. On a
+reads the logits and writes as many numbers into new memory, which is the least that any loss with a
+gradient must do. All take turns in one process, on one thread, in CPU time; the median of the turns counts. On a
 GPU, where there is one, the same by the clock. Writes benchmarks/loss_cost.json.
 """
 

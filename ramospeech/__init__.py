@@ -6,10 +6,11 @@ A recording passes these files in this order:
     settings -> model -> losses -> sharing -> training -> runs -> checkpoints   (learning)
     recognition -> decoders -> metrics                                          (listening)
 
-`preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last. `report`,
-`breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables, tones and the
-1,215 output classes; `pitch`, `plots` and `lesson` serve the notebooks; `cli` is the command
-`ramospeech`.
+`aggregation` is the arithmetic of the loss ACE, `flat_start` how training with it begins.
+`preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last.
+`report`, `breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables,
+tones and the 1,215 output classes; `pitch`, `plots` and `lesson` serve the notebooks; `cli` is the
+command `ramospeech`.
 """
 
 __version__ = "0.1.0"

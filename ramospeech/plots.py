@@ -4,6 +4,7 @@ Labels are pinyin, never hanzi: matplotlib's own fonts have no Chinese character
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,3 +85,36 @@ def draw_posteriors(
             axes.plot(seconds, probabilities[:, token], label=inventory.symbols[token])
     axes.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.05))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+
+
+def draw_lattice(axes: Axes, alpha: np.ndarray, states: Sequence[str]) -> None:
+    """CTC's states over time, with the moves that lead from the beginning to the end of a target.
+
+    `alpha` is `(frames, states)`, the summed probability of the beginnings of paths that end in a
+    state; `states` are its labels, each between two equal ones: the blank's.
+    """
+    on_the_way = _moves_to_the_end(alpha > 0, states)
+    for (frame, state), (following, onto) in on_the_way:
+        axes.annotate("", (following, onto), (frame, state),
+                      arrowprops={"arrowstyle": "->", "shrinkA": 16, "shrinkB": 16})
+    used = {place for move in on_the_way for place in move}
+    for place, value in np.ndenumerate(alpha):
+        axes.scatter(*place, s=60 + 1800 * value, color="C1" if place in used else "lightgrey", zorder=2)
+        if value > 0:
+            axes.text(*place, f"{value:.3f}", ha="center", va="center", fontsize=8, zorder=3)
+    axes.set(xlabel="frame", xticks=range(len(alpha)), xlim=(-0.5, len(alpha) - 0.5))
+    axes.set_yticks(range(len(states)), states)
+    axes.set_ylim(len(states) - 0.4, -0.6)
+
+
+def _moves_to_the_end(reached: np.ndarray, states: Sequence[str]) -> list[tuple]:
+    """Pairs of (frame, state): what a path may do that ends in one of the last two states."""
+    frames, count = reached.shape
+    good, moves = {(frames - 1, count - 1), (frames - 1, count - 2)}, []
+    for frame in reversed(range(frames - 1)):
+        for state, onto in product(np.flatnonzero(reached[frame]).tolist(), range(count)):
+            skips = onto == state + 2 and states[onto] not in (states[0], states[state])
+            if (onto - state in (0, 1) or skips) and (frame + 1, onto) in good:
+                moves.append(((frame, state), (frame + 1, onto)))
+        good |= {start for start, _ in moves}
+    return moves
