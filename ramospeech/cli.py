@@ -147,7 +147,7 @@ def _add_train_command(commands) -> None:
     add("--ace_weight", "--ace-weight", type=_weight, metavar="LAMBDA",
         help=f"how much ace counts in ctc+ace beside ctc (default: {default.ace_weight})")
     add("--flat_start", "--flat-start", type=_share, metavar="SHARE",
-        help="the part of all steps in which ace counts over short pieces, such as 0.35 "
+        help="the part of all steps in which ace counts over short pieces, such as 0.3 "
              f"(default: {default.flat_start})")
     add("--sharpness", type=_weight, metavar="WEIGHT",
         help="how much the entropy of the frames counts beside the loss, in the end; for ace, "

@@ -20,7 +20,7 @@ class Settings:
     loss: str = "ctc"  # or ace, or ctc+ace
     ace_weight: float = 1.0  # of ACE in ctc+ace, that of CTC being 1
     flat_start: float = 0.0  # the part of all steps in which ACE counts over short pieces
-    sharpness: float = 0.0  # the weight of the frames' entropy at the end; rises after the flat start
+    sharpness: float = 0.0  # the weight of the frames' entropy; it rises after the flat start
     epochs: int = 10
     batch_size: int = 8
     learning_rate: float = 2e-3  # at its highest

@@ -153,14 +153,15 @@ class Trainer:
         raise FloatingPointError(f"{reason} at step {self.step} on {paths}")
 
     def loss_of(self, *batch: Tensor) -> Tensor:
-        """The loss as it is at this step of the training: cut for a flat start, or sharpened."""
+        """The loss at this step: cut for a flat start; later whole, and more and more sharpened."""
         settings, progress = self.settings, self.step / self.total_steps
         if progress < settings.flat_start:
             return self.loss(*cut_evenly(*batch))
         loss = self.loss(*batch)
         if settings.sharpness == 0:
             return loss
-        return loss + settings.sharpness * progress * mean_entropy(*batch[:2])
+        rising = 2 * (progress - settings.flat_start) / (1 - settings.flat_start)
+        return loss + settings.sharpness * min(1.0, rising) * mean_entropy(*batch[:2])
 
     def _report_refused(self, indices: list[int]) -> None:
         for index in indices:
