@@ -89,6 +89,7 @@ def test_every_flag_has_help():
     ["train", "--preset", "huge"], ["download", "timit"], ["transcribe", "a.wav", "--loud"],
     ["transcribe", "a.wav", "--device", "abacus"], ["train", "--loss", "focal"],
     ["train", "--ace_weight", "0"], ["train", "--ace_weight", "nan"], ["train", "--ace_weight", "a"],
+    ["train", "--sharpness", "-1"],
 ])
 def test_a_wrong_call_says_so(ramospeech, arguments):
     status, out, err = ramospeech(*arguments)
@@ -209,7 +210,7 @@ def test_minutes_are_a_number(ramospeech, minutes):
     status, _, err = ramospeech("train", "--save_minutes", minutes)
     assert status == 2 and "not a number of minutes" in err[-1]
 
-@pytest.mark.parametrize("flag", ["--disguise", "--averaging"])
+@pytest.mark.parametrize("flag", ["--disguise", "--averaging", "--flat_start"])
 @pytest.mark.parametrize("share", ["half", "-0.1", "1.5", "nan"])
 def test_a_share_lies_between_nothing_and_all(ramospeech, flag, share):
     status, _, err = ramospeech("train", flag, share)
@@ -284,6 +285,7 @@ def test_a_corpus_that_is_not_prepared(ramospeech, model_file, command):
     (["--device", "cuda"], "no GPU"),
     (["--learning_rate", "1e30", "--batch_size", "4"], "the loss is"),
     (["--ace_weight", "0.1"], "--ace_weight is for --loss ctc+ace; the loss is ctc"),
+    (["--flat_start", "0.3"], "--flat_start is for --loss ace; the loss is ctc"),
 ])
 def test_trouble_in_training_is_one_line(ramospeech, flags, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
