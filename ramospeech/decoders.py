@@ -1,5 +1,6 @@
 """From the model's scores to syllables."""
 
+from importlib import import_module
 from typing import NamedTuple
 
 import torch
@@ -39,3 +40,15 @@ def _collapse(path: list[int], score: float) -> Hypothesis:
             timesteps.append(timestep)
         previous = token
     return Hypothesis(tokens, score, timesteps)
+
+
+_SEARCHES = {"beam_search": "ramospeech.beam", "prefix_beam_search": "ramospeech.prefix_beam"}
+
+
+def __getattr__(name: str):
+    """The searches that have files of their own, imported when asked for: a compiler comes with
+    them, and greedy decoding need not wait for it.
+    """
+    if name not in _SEARCHES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_SEARCHES[name]), name)
