@@ -1,5 +1,6 @@
 """From the model's scores to syllables."""
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ class Hypothesis(NamedTuple):
     timesteps: list[int]  # the output frame at which each token begins
 
 
+Decode = Callable[[Tensor, Tensor], list[list[Hypothesis]]]  # for each utterance, best first
+
+
 def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
     """The best class of every frame, repeats merged, then blanks dropped.
 
@@ -30,6 +34,11 @@ def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypo
         _collapse(path[:length].tolist(), float(score[:length].sum()))
         for path, score, length in zip(classes.cpu(), scores.cpu(), lengths.tolist())
     ]
+
+
+def greedy_lists(log_probs: Tensor, lengths: Tensor | None = None) -> list[list[Hypothesis]]:
+    """As `greedy_decode`, in lists of one, as a search gives them."""
+    return [[hypothesis] for hypothesis in greedy_decode(log_probs, lengths)]
 
 
 def _collapse(path: list[int], score: float) -> Hypothesis:

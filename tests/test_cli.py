@@ -305,8 +305,8 @@ def test_evaluate_in_numbers(ramospeech, model_file):
 
 def test_evaluate_writes_a_page(ramospeech, model_file, monkeypatch):
     recognised = []
-    monkeypatch.setattr(evaluation, "recognise_batch", lambda model, batch: (
-        recognised.extend(batch.indices) or recognise_batch(model, batch)))
+    monkeypatch.setattr(evaluation, "recognise_batch", lambda model, batch, *decode: (
+        recognised.extend(batch.indices) or recognise_batch(model, batch, *decode)))
     flags = ["--model", model_file, "--report", "pages/errors.html", "--worst", 2]
     status, out, err = ramospeech("evaluate", *flags)
     page = Path("pages/errors.html").read_text(encoding="utf-8")
