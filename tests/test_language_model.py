@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from data.build_kenlm_scores import FOLDER, INVENTORY, ORDERS, make_model, sentences_to_score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,6 @@ from ramospeech.language_model import BEGIN, END, LanguageModel, Weights
 from ramospeech.paths import SHIPPED_LANGUAGE_MODEL
 from ramospeech.pinyin import PAD, UNK, Inventory
 from ramospeech.smoothing import estimate, prune
-from tests.data.build_kenlm_scores import FOLDER, INVENTORY, ORDERS, make_model, sentences_to_score
 
 SMALL = Inventory((PAD, UNK, "a1", "a2", "a3"))
 texts = st.lists(st.lists(st.sampled_from([*SMALL.symbols[2:], "er2"]), max_size=5), min_size=1,
