@@ -37,9 +37,9 @@ Decoder = Callable[[Tensor], tuple[list[int] | None, float]]  # tokens and score
 
 def main() -> None:
     torch.set_num_threads(1)
-    compiling = warm_up()
+    started_at, compiling = commit(), warm_up()
     rows = {name: compare(log_probs) for name, log_probs in posteriors().items()}
-    facts = {"command": "python benchmarks/decoders.py", "commit": commit(), "hardware": hardware(),
+    facts = {"command": "python benchmarks/decoders.py", "commit": started_at, "hardware": hardware(),
              "frames": FRAMES, "classes": 1215, "beam_width": WIDTH,
              "seconds_to_compile_or_load": round(compiling, 2), "posteriors": rows}
     write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")

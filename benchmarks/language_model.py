@@ -29,10 +29,11 @@ Posteriors = dict[int, torch.Tensor]  # by the utterance's index
 
 
 def main() -> None:
+    started_at = commit()
     model, inventory, _ = load_model()
     language = read_arpa(SHIPPED_LANGUAGE_MODEL, inventory)
     rows = {corpus: _compare(corpus, model, inventory, language) for corpus in ("audio-cmn", "mini")}
-    facts = {"command": "python benchmarks/language_model.py", "commit": commit(),
+    facts = {"command": "python benchmarks/language_model.py", "commit": started_at,
              "hardware": hardware(), "language_model": SHIPPED_LANGUAGE_MODEL.name, "beam_width": 30,
              "corpora": rows}
     write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
