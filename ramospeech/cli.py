@@ -15,7 +15,7 @@ from ramospeech.corpora import (
     ALL, MODULES, choose_labels, download, get_corpus, is_prepared, open_split, prepare,
 )
 from ramospeech.files import refuse_unwritable, write_text
-from ramospeech.paths import SHIPPED_MODEL
+from ramospeech.paths import SHIPPED_LANGUAGE_MODEL, SHIPPED_MODEL
 from ramospeech.settings import LOSSES, PRESETS, Settings
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
@@ -23,6 +23,8 @@ GPU_WORKERS = 4
 _CORPORA = (f"the corpus: {', '.join(MODULES)}; several joined by +; or {ALL}: the real ones that "
             "are prepared")
 _LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
+
+LM_WEIGHT, LENGTH_BONUS = 0.5, 3.0  # chosen by dev in benchmarks/language_model.py
 
 # What imports torch is imported inside the command that needs it, so that `--help` answers at once.
 
@@ -58,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train_command(commands)
     _add_evaluate_command(commands)
     _add_transcribe_command(commands)
+    _add_train_lm_command(commands)
     return parser
 
 
@@ -330,11 +333,12 @@ def _add_evaluate_command(commands) -> None:
     add("--trained_on", "--trained-on", nargs="+", default=[], metavar="CORPUS[/SPLIT]",
         help="where the page counts how often a syllable was heard in training; left out: in the "
              "split train of the corpus that the model file names")
+    _add_decoder_flags(parser)
 
 
 def run_evaluate(options) -> int:
     from ramospeech.checkpoints import load_model
-    from ramospeech.evaluation import judge, recognise_split
+    from ramospeech.evaluation import best_of_nbest, judge, recognise_split
     from ramospeech.report import evaluation_facts, evaluation_text
 
     model, inventory, model_facts = load_model(options.model)
@@ -344,17 +348,24 @@ def run_evaluate(options) -> int:
 
         refuse_unwritable(options.report)
         training = count_training(model_facts, options.trained_on)
-    readings = dict(recognise_split(model.to(device), inventory, split, options.batch_size))
+    decode = _decoder(options, model.loss, inventory)
+    readings = dict(recognise_split(model.to(device), inventory, split, options.batch_size, decode))
     result = judge(readings.items(), inventory, split)
-    facts = evaluation_facts(result, split, options.model, device)
+    facts = evaluation_facts(result, split, options.model, device) | _decoder_facts(options)
+    if options.nbest > 1:
+        facts["best_of_nbest_error_rate"] = round(best_of_nbest(readings, split), 4)
     if options.report:
         write_text(options.report, error_page(
             facts, result, readings, split, model, inventory, training, options.worst))
     if options.json:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
     else:
+        for index, reading in sorted(readings.items()) if options.timestamps else ():
+            print(_printable(f"{split.audio_path(index)}\t{_spoken(reading, True)}"))
         print(f"a model trained on {model_facts.get('corpus', 'an unknown corpus')}:")
         print(evaluation_text(result, split, options.model, options.confusions))
+        if options.nbest > 1:
+            print(f"\nthe best of each {options.nbest}: {facts['best_of_nbest_error_rate']:.1%} error")
         if options.report:
             print(f"\nthe page of errors is {options.report}")
     return 0
@@ -368,6 +379,7 @@ def _add_transcribe_command(commands) -> None:
     add("--batch_size", "--batch-size", type=_positive, default=8, help="recordings at once")
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--json", action="store_true", help="print one JSON object a line")
+    _add_decoder_flags(parser)
 
 
 def run_transcribe(options) -> int:
@@ -376,27 +388,122 @@ def run_transcribe(options) -> int:
     from ramospeech.recognition import Recogniser
 
     recogniser = Recogniser.load(options.model, _device(options.device))
+    recogniser.decode = _decoder(options, recogniser.model.loss, recogniser.inventory)
     transcripts = recogniser.transcribe(options.files, options.batch_size)
     hide_bar = True if len(options.files) == 1 else None  # None: hidden where no one looks
     failures = 0
     for transcript in tqdm(transcripts, total=len(options.files), disable=hide_bar, leave=False):
         failures += transcript.error is not None
-        _print_transcript(transcript, options.json)
+        _print_transcript(transcript, options)
     return 1 if failures else 0
 
 
-def _print_transcript(transcript, as_json: bool) -> None:
+def _print_transcript(transcript, options) -> None:
     from tqdm import tqdm
 
-    if as_json:
-        facts = {name: value for name, value in vars(transcript).items() if value is not None}
+    if options.json:
+        facts = {"file": transcript.file, "pinyin": transcript.pinyin, "seconds": transcript.seconds}
+        if options.nbest > 1:
+            facts["nbest"] = [{"pinyin": reading.syllables, "seconds": reading.seconds,
+                               "score": round(reading.score, 4)} for reading in transcript.readings]
         if transcript.error:
             facts = {"file": transcript.file, "error": transcript.error}
         tqdm.write(_printable(json.dumps(facts, ensure_ascii=False)))
     elif transcript.error:
         tqdm.write(f"ramospeech: {transcript.error}", file=sys.stderr)
     else:
-        tqdm.write(_printable(f"{transcript.file}\t{' '.join(transcript.pinyin)}"))
+        for reading in transcript.readings:
+            score = f"\t{reading.score:.3f}" if options.nbest > 1 else ""
+            words = _spoken(reading, options.timestamps)
+            tqdm.write(_printable(f"{transcript.file}\t{words}{score}"))
+
+
+def _spoken(reading, timestamps: bool) -> str:
+    """Syllables, each with its second behind an @ where that is wanted."""
+    if not timestamps:
+        return " ".join(reading.syllables)
+    return " ".join(f"{syllable}@{second:.2f}"
+                    for syllable, second in zip(reading.syllables, reading.seconds))
+
+
+# Decoders and language models
+
+
+def _add_decoder_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--decoder", choices=["greedy", "prefix"], default="greedy",
+        help="the best class of each frame, or a search for the best labelling")
+    add("--beam-width", "--beam_width", type=_positive, default=30, metavar="N",
+        help="how many prefixes the search holds")
+    add("--nbest", type=_positive, default=1, metavar="N",
+        help="how many readings of each recording the search gives, with their scores")
+    add("--lm", metavar="FILE", help="a language model for the search (ARPA, of pinyin syllables); "
+        "shipped: the one that comes with the project")
+    add("--lm-weight", "--lm_weight", type=float, default=LM_WEIGHT, metavar="WEIGHT",
+        help="how much the language model counts")
+    add("--length-bonus", "--length_bonus", type=float, default=LENGTH_BONUS, metavar="BONUS",
+        help="what each syllable adds to the score, where there is a language model")
+    add("--timestamps", action="store_true", help="tell when each syllable was recognised")
+
+
+def _decoder(options, loss: str, inventory):
+    """What turns log-probabilities and lengths into lists of hypotheses."""
+    from ramospeech.decoders import best_paths
+
+    if options.decoder == "greedy":
+        if options.lm or options.nbest > 1:
+            raise ValueError("--lm and --nbest are for --decoder prefix")
+        return best_paths(loss)
+    if loss == "ace":
+        raise ValueError("--decoder prefix is for models trained with ctc; this one learned with ace")
+    from ramospeech.arpa import read_arpa
+    from ramospeech.prefix_beam import prefix_beam_search, warm_up
+
+    path = SHIPPED_LANGUAGE_MODEL if options.lm == "shipped" else options.lm and Path(options.lm)
+    settings = {"beam_width": options.beam_width, "nbest": options.nbest}
+    if path:
+        settings |= {"language_model": read_arpa(path, inventory), "lm_weight": options.lm_weight,
+                     "length_bonus": options.length_bonus}
+    seconds = warm_up()
+    if seconds > 5:  # otherwise it was loaded
+        print(f"the search was compiled in {seconds:.0f} s; the next start need not", file=sys.stderr)
+    return lambda log_probs, lengths: prefix_beam_search(log_probs, lengths, **settings)
+
+
+def _decoder_facts(options) -> dict:
+    if options.decoder == "greedy":
+        return {}
+    facts = {"decoder": options.decoder, "beam_width": options.beam_width}
+    if not options.lm:
+        return facts
+    return facts | {"lm": options.lm, "lm_weight": options.lm_weight,
+                    "length_bonus": options.length_bonus}
+
+
+def _add_train_lm_command(commands) -> None:
+    parser = _command(commands, "train-lm", run_train_lm,
+                      "make a language model of the syllables of manifests")
+    add = parser.add_argument
+    add("manifests", nargs="+", type=Path, metavar="MANIFEST", help="path, pinyin, hanzi a line")
+    add("--output", type=Path, default=Path("language_model.arpa"), help="the file to write")
+    add("--order", type=_positive, default=2, choices=[1, 2, 3],
+        help="2: how probable a syllable is after another; 3: after two others")
+
+
+def run_train_lm(options) -> int:
+    from ramospeech.arpa import write_arpa
+    from ramospeech.manifest import read_manifest
+    from ramospeech.pinyin import Inventory
+    from ramospeech.smoothing import estimate
+
+    refuse_unwritable(options.output)
+    utterances = [utterance for path in options.manifests for utterance in read_manifest(path)]
+    sentences = [utterance.syllables for utterance in utterances]
+    model = estimate(sentences, Inventory.read(), options.order)
+    write_arpa(options.output, model)
+    print(f"{options.output}: {len(model.ngrams):,} n-grams up to order {options.order} of "
+          f"{len(sentences):,} utterances")
+    return 0
 
 
 def _printable(text: str) -> str:

@@ -1,9 +1,10 @@
 """From the model's scores to syllables.
 
-A model is decoded as its loss taught it to write: `DECODERS[model.loss]`.
+A model is decoded as its loss taught it to write: `best_paths(model.loss)`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ class Hypothesis(NamedTuple):
     tokens: list[int]  # classes, without blanks
     score: float  # natural logarithm of its probability, as far as the decoder looked
     timesteps: list[int]  # the output frame at which each token begins
+
+
+Decode = Callable[[Tensor, Tensor], list[list[Hypothesis]]]  # for each utterance, best first
 
 
 def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
@@ -53,6 +57,12 @@ def _best_paths(log_probs: Tensor, lengths: Tensor | None) -> Iterator[tuple[lis
         yield path[:length].tolist(), float(score[:length].sum())
 
 
+def best_paths(loss: str = "ctc") -> Decode:
+    """The decoder of models trained with a loss, of the best path alone, in lists of one."""
+    decode = DECODERS[loss]
+    return lambda log_probs, lengths=None: [[item] for item in decode(log_probs, lengths)]
+
+
 def _collapse(path: list[int], score: float) -> Hypothesis:
     tokens, timesteps, previous = [], [], BLANK
     for timestep, token in enumerate(path):
@@ -61,3 +71,15 @@ def _collapse(path: list[int], score: float) -> Hypothesis:
             timesteps.append(timestep)
         previous = token
     return Hypothesis(tokens, score, timesteps)
+
+
+_SEARCHES = {"beam_search": "ramospeech.beam", "prefix_beam_search": "ramospeech.prefix_beam"}
+
+
+def __getattr__(name: str):
+    """The searches that have files of their own, imported when asked for: a compiler comes with
+    them, and greedy decoding need not wait for it.
+    """
+    if name not in _SEARCHES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_SEARCHES[name]), name)

@@ -7,25 +7,31 @@ from tqdm import tqdm
 
 from ramospeech.batches import Batch, SpeechDataset, make_loader, measure_seconds
 from ramospeech.corpora import Split
-from ramospeech.decoders import DECODERS, Hypothesis
+from ramospeech.decoders import Decode, Hypothesis, best_paths
 from ramospeech.memory import in_pieces
-from ramospeech.metrics import Evaluation
+from ramospeech.metrics import ErrorCounts, Evaluation, edits
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
-from ramospeech.recognition import Reading, read_hypothesis
+from ramospeech.recognition import Reading, read_hypotheses
 
 
 @torch.inference_mode()
-def recognise_batch(model: AcousticModel, batch: Batch) -> list[Hypothesis]:
-    """The model's best reading of each utterance of a batch; the model must be in eval mode."""
+def recognise_batch(
+    model: AcousticModel, batch: Batch, decode: Decode | None = None
+) -> list[list[Hypothesis]]:
+    """What was decoded of each utterance of a batch, best first; the model must be in eval mode.
+
+    Without `decode`, the best path, read as the model's loss taught it to write.
+    """
     device = next(model.parameters()).device
     logits = model(batch.features.to(device), batch.feature_lengths.to(device))
     lengths = model.output_lengths(batch.feature_lengths)
-    return DECODERS[model.loss](logits.log_softmax(dim=-1), lengths)
+    return (decode or best_paths(model.loss))(logits.log_softmax(dim=-1), lengths)
 
 
 def recognise_split(
-    model: AcousticModel, inventory: Inventory, split: Split, batch_size: int = 16
+    model: AcousticModel, inventory: Inventory, split: Split, batch_size: int = 16,
+    decode: Decode | None = None,
 ) -> Iterator[tuple[int, Reading]]:
     """Index and reading of every utterance, short ones first.
 
@@ -36,10 +42,10 @@ def recognise_split(
     model.eval()
     try:
         for batch in tqdm(loader, desc=f"recognising {split.corpus} {split.name}", leave=False):
-            parts, refused = in_pieces(batch, lambda piece, _: recognise_batch(model, piece))
+            parts, refused = in_pieces(batch, lambda piece, _: recognise_batch(model, piece, decode))
             for piece, hypotheses in parts:
-                for index, hypothesis in zip(piece.indices, hypotheses):
-                    yield index, read_hypothesis(hypothesis, inventory)
+                for index, found in zip(piece.indices, hypotheses):
+                    yield index, read_hypotheses(found, inventory)
             for index in refused:
                 tqdm.write(f"  does not fit into memory, read as nothing: {split.audio_path(index)}")
                 yield index, Reading([], [])
@@ -66,3 +72,13 @@ def judge(
             inside.add(reference, reading.syllables)
     result.inside = inside if inside.utterances < result.utterances else None
     return result
+
+
+def best_of_nbest(readings: dict[int, Reading], split: Split) -> float:
+    """The syllable error rate if the best of each utterance's readings were chosen by a sage."""
+    counts = ErrorCounts()
+    for index, reading in readings.items():
+        reference = split.utterances[index].syllables
+        alternatives = [item.syllables for item in (reading, *reading.others)]
+        counts.add(reference, min(alternatives, key=lambda item: edits(reference, item)))
+    return counts.rate

@@ -36,6 +36,11 @@ class ErrorCounts:
         self.reference_length += len(reference)
 
 
+def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """The fewest substitutions, insertions and deletions."""
+    return Levenshtein.distance(reference, hypothesis)
+
+
 @dataclass
 class Evaluation:
     """The error rates of many utterances, and what was taken for what.

@@ -11,6 +11,7 @@ SHIPPED = PACKAGE if (PACKAGE / "data_config").is_dir() else PACKAGE.parent
 DATA_CONFIG = SHIPPED / "data_config"
 MODELS = SHIPPED / "models"
 SHIPPED_MODEL = MODELS / "audio-cmn.safetensors"
+SHIPPED_LANGUAGE_MODEL = DATA_CONFIG / "syllables.arpa"
 
 
 def data_dir() -> Path:

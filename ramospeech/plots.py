@@ -118,3 +118,27 @@ def _moves_to_the_end(reached: np.ndarray, states: Sequence[str]) -> list[tuple]
                 moves.append(((frame, state), (frame + 1, onto)))
         good |= {start for start, _ in moves}
     return moves
+
+
+def draw_prefix_tree(
+    axes: Axes, beams: Sequence[Mapping[tuple[int, ...], float]], names: Sequence[str]
+) -> None:
+    """The prefixes that a search held, as a tree that grows to the right.
+
+    `beams` are those after each frame so far: prefixes with their probabilities. What the last of
+    them no longer holds is grey; `names[token]` is written at the nodes.
+    """
+    held = {prefix for beam in beams for prefix in beam}
+    nodes = sorted({prefix[:length] for prefix in held for length in range(len(prefix) + 1)})
+    heights = {prefix: -row for row, prefix in enumerate(nodes)}
+    for prefix, height in heights.items():
+        alive = prefix in beams[-1]
+        if prefix:
+            axes.plot([len(prefix) - 1, len(prefix)], [heights[prefix[:-1]], height],
+                      color="black" if alive else "lightgrey", linewidth=1, zorder=0)
+        name = names[prefix[-1]] if prefix else "(nothing)"
+        text = f"{name}\n{beams[-1][prefix]:.3f}" if alive else name
+        axes.text(len(prefix), height, text, ha="center", va="center", fontsize=9,
+                  color="black" if alive else "grey", backgroundcolor="white")
+    axes.set(xlim=(-0.5, 3.5), ylim=(-len(nodes) + 0.3, 0.7))
+    axes.axis("off")

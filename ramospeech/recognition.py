@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.checkpoints import load_model
-from ramospeech.decoders import DECODERS, Hypothesis
+from ramospeech.decoders import Decode, Hypothesis, best_paths
 from ramospeech.features import HOP_SAMPLES, extract_features, frame_count
 from ramospeech.model import REDUCTION, AcousticModel
 from ramospeech.paths import SHIPPED_MODEL
@@ -27,11 +27,17 @@ class Reading(NamedTuple):
 
     syllables: list[str]
     seconds: list[float]  # when each was recognised: the middle of its output frame
+    others: "tuple[Reading, ...]" = ()  # the next best readings, where the decoder was asked for them
+    score: float = 0.0  # the decoder's
 
 
-def read_hypothesis(hypothesis: Hypothesis, inventory: Inventory) -> Reading:
-    """A decoder's classes and output frames as syllables and seconds."""
-    return Reading(inventory.decode(hypothesis.tokens), frame_seconds(hypothesis.timesteps))
+def read_hypotheses(hypotheses: list[Hypothesis], inventory: Inventory) -> Reading:
+    """A decoder's classes and output frames, best first, as syllables and seconds."""
+    best, *others = [
+        Reading(inventory.decode(item.tokens), frame_seconds(item.timesteps), score=item.score)
+        for item in hypotheses
+    ]
+    return best._replace(others=tuple(others))
 
 
 def frame_seconds(timesteps: Iterable[int]) -> list[float]:
@@ -47,13 +53,18 @@ class Transcript:
     pinyin: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)  # when each syllable was recognised
     error: str | None = None
+    readings: list[Reading] = field(default_factory=list)  # with the next best ones
 
 
 class Recogniser:
     """A model with what it needs to read recordings."""
 
-    def __init__(self, model: AcousticModel, inventory: Inventory, device: str = "cpu") -> None:
+    def __init__(
+        self, model: AcousticModel, inventory: Inventory, device: str = "cpu",
+        decode: Decode | None = None,
+    ) -> None:
         self.model, self.inventory, self.device = model.eval().to(device), inventory, device
+        self.decode = decode or best_paths(model.loss)
 
     @classmethod
     def load(cls, path: Path = SHIPPED_MODEL, device: str = "cpu") -> "Recogniser":
@@ -70,7 +81,9 @@ class Recogniser:
             readings = iter(self.recognise(waveforms) if waveforms else [])
             for path, item in zip(group, loaded):
                 if isinstance(item, torch.Tensor):
-                    yield Transcript(str(path), *next(readings))
+                    reading = next(readings)
+                    yield Transcript(str(path), reading.syllables, reading.seconds,
+                                     readings=[reading, *reading.others])
                 else:
                     yield Transcript(str(path), error=str(item))
 
@@ -83,8 +96,8 @@ class Recogniser:
         padded = pad_sequence(waveforms, batch_first=True)  # (batch, samples)
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))
         log_probs = self.model(features, lengths).log_softmax(dim=-1)
-        hypotheses = DECODERS[self.model.loss](log_probs, self.model.output_lengths(lengths))
-        return [read_hypothesis(hypothesis, self.inventory) for hypothesis in hypotheses]
+        found = self.decode(log_probs, self.model.output_lengths(lengths))
+        return [read_hypotheses(hypotheses, self.inventory) for hypotheses in found]
 
     def _load(self, path: Path | str) -> torch.Tensor | AudioError:
         try:

@@ -22,7 +22,7 @@ from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
-COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe"]
+COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "train-lm"]
 
 
 @pytest.fixture
@@ -328,8 +328,8 @@ def test_evaluate_in_numbers(ramospeech, model_file):
 
 def test_evaluate_writes_a_page(ramospeech, model_file, monkeypatch):
     recognised = []
-    monkeypatch.setattr(evaluation, "recognise_batch", lambda model, batch: (
-        recognised.extend(batch.indices) or recognise_batch(model, batch)))
+    monkeypatch.setattr(evaluation, "recognise_batch", lambda model, batch, *decode: (
+        recognised.extend(batch.indices) or recognise_batch(model, batch, *decode)))
     flags = ["--model", model_file, "--report", "pages/errors.html", "--worst", 2]
     status, out, err = ramospeech("evaluate", *flags)
     page = Path("pages/errors.html").read_text(encoding="utf-8")
@@ -469,3 +469,73 @@ def test_help_waits_for_nothing_heavy():
     script = "import sys, ramospeech.cli as cli; cli.build_parser(); print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert said.stdout == "False\n", said.stderr
+
+
+# Decoders and language models
+
+
+def test_greedy_and_prefix_say_the_same_where_the_model_is_sure(ramospeech, recordings):
+    """The shipped model, on robots; the flags of the search leave the form of the output alone."""
+    greedy = ramospeech("transcribe", *recordings)
+    prefix = ramospeech("transcribe", "--decoder", "prefix", "--beam-width", 5, *recordings)
+    assert (greedy[0], prefix[0]) == (0, 0)
+    assert [line.split("\t")[0] for line in greedy[1]] == [line.split("\t")[0] for line in prefix[1]]
+    assert len(set(greedy[1]) & set(prefix[1])) >= 2
+
+
+def test_several_readings_with_scores_and_seconds(ramospeech, recordings):
+    flags = ["--decoder", "prefix", "--nbest", 3, "--lm", "shipped"]
+    status, out, _ = ramospeech("transcribe", *flags, "--timestamps", *recordings)
+    assert status == 0 and len(out) == 9
+    for start in (0, 3, 6):
+        rows = [line.split("\t") for line in out[start : start + 3]]
+        assert len({file for file, _, _ in rows}) == 1 and len({words for _, words, _ in rows}) == 3
+        scores = [float(score) for _, _, score in rows]
+        assert scores == sorted(scores, reverse=True)
+        for _, words, _ in rows:
+            seconds = [float(word.split("@")[1]) for word in words.split()]
+            assert seconds == sorted(set(seconds))
+
+    _, out, _ = ramospeech("transcribe", *flags, "--json", recordings[0])
+    facts = json.loads(out[0])
+    assert len(facts["nbest"]) == 3 and facts["nbest"][0]["pinyin"] == facts["pinyin"]
+
+
+def test_evaluate_with_a_search(ramospeech, model_file):
+    flags = ["--model", model_file, "--decoder", "prefix", "--beam-width", 4, "--nbest", 4, "--json"]
+    status, out, _ = ramospeech("evaluate", *flags)
+    facts = json.loads("\n".join(out))
+    assert status == 0 and (facts["decoder"], facts["beam_width"]) == ("prefix", 4)
+    assert facts["best_of_nbest_error_rate"] <= facts["toned_syllables"]["error_rate"]
+
+
+def test_a_model_that_learned_with_ace_is_not_searched(ramospeech, recordings, tmp_path):
+    inventory = Inventory.read()
+    model = AcousticModel.from_preset("lesson", len(inventory), recurrent=False, loss="ace")
+    save_model(tmp_path / "ace.safetensors", model, inventory, {"preset": "lesson"})
+    flags = ["--model", tmp_path / "ace.safetensors", "--decoder", "prefix"]
+    status, printed, trouble = ramospeech("transcribe", *flags, *recordings)
+    assert (status, printed) == (1, []) and "this one learned with ace" in trouble[-1]
+
+
+@pytest.mark.parametrize("flags, reason", [
+    (["--nbest", "3"], "--lm and --nbest are for --decoder prefix"),
+    (["--lm", "shipped"], "--lm and --nbest are for --decoder prefix"),
+    (["--decoder", "prefix", "--lm", "nowhere.arpa"], "nowhere.arpa"),
+    (["--decoder", "prefix", "--lm", "text.arpa"], "text.arpa: no \\end\\"),
+    (["--decoder", "prefix", "--lm", "shipped", "--lm-weight", "nan"], "lm_weight"),
+])
+def test_a_decoder_that_cannot_be(ramospeech, model_file, recordings, flags, reason):
+    Path("text.arpa").write_text("hello\n")
+    status, out, err = ramospeech("transcribe", "--model", model_file, *flags, recordings[0])
+    assert (status, out) == (1, []) and reason in err[-1]
+
+
+def test_a_language_model_of_a_manifest(ramospeech, small_mini, recordings):
+    manifest = small_mini / "mini" / "train.txt"
+    status, out, err = ramospeech("train-lm", manifest, manifest, "--order", 3, "--output", "my.arpa")
+    assert (status, err) == (0, []) and "24 utterances" in out[0]
+    status, out, _ = ramospeech("transcribe", "--decoder", "prefix", "--lm", "my.arpa", *recordings)
+    assert status == 0 and len(out) == 3
+    status, out, err = ramospeech("train-lm", "nowhere.txt")
+    assert (status, out) == (1, []) and "nowhere.txt" in err[0]

@@ -72,7 +72,7 @@ def test_a_model_is_decoded_as_its_loss_taught_it(loss):
     inventory = Inventory.read()
     model, expected = one_note_model(loss, inventory), ["ma1"] * (20 if loss == "ace" else 1)
     batch = Batch(torch.zeros(1, 160, 200), torch.tensor([160]), torch.zeros(1, 0), torch.zeros(1), [0])
-    (hypothesis,) = recognise_batch(model, batch)
+    ((hypothesis,),) = recognise_batch(model, batch)
     assert inventory.decode(hypothesis.tokens) == expected
     waveform = torch.randn(400 + 159 * 160, generator=torch.Generator().manual_seed(1))
     (reading,) = Recogniser(model, inventory).recognise([waveform])

@@ -1,0 +1,126 @@
+"""How long decoders take: ours, flashlight-text's and the step-by-step Python, side by side.
+
+    pip install -e '.[benchmarks]'
+    python benchmarks/decoders.py
+
+Prints a table and writes benchmarks/decoders.json. 200 frames of 1,215 classes: posteriors of the
+shipped model (utterances of mini's test list, one after another) and flat ones. CPU time of one
+thread, the best of some turns that the fast ones take in rotation; the Python versions have one turn.
+Compilation is timed apart. All must agree with the plain search of the same width.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from flashlight.lib.text.decoder import (
+    CriterionType, LexiconFreeDecoder, LexiconFreeDecoderOptions, ZeroLM,
+)
+from torch import Tensor
+
+from ramospeech.beam import beam_search, plain_prefix_beam_search
+from ramospeech.checkpoints import load_model
+from ramospeech.corpora import open_split
+from ramospeech.decoders import best_paths, greedy_decode, prefix_beam_search
+from ramospeech.evaluation import recognise_split
+from ramospeech.files import write_text
+from ramospeech.prefix_beam import warm_up
+from ramospeech.report import commit, hardware
+
+OUTPUT = Path(__file__).with_suffix(".json")
+FRAMES, WIDTH, TURNS = 200, 30, 7
+OURS = "prefix_beam_search"
+Decoder = Callable[[Tensor], tuple[list[int] | None, float]]  # tokens and score
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    started_at, compiling = commit(), warm_up()
+    rows = {name: compare(log_probs) for name, log_probs in posteriors().items()}
+    facts = {"command": "python benchmarks/decoders.py", "commit": started_at, "hardware": hardware(),
+             "frames": FRAMES, "classes": 1215, "beam_width": WIDTH,
+             "seconds_to_compile_or_load": round(compiling, 2), "posteriors": rows}
+    write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
+    print("\n".join(table(facts)))
+
+
+def posteriors() -> dict[str, Tensor]:
+    """Log-probabilities `(FRAMES, classes)` of each kind."""
+    model, inventory, _ = load_model()
+    rows = []
+
+    def keep(log_probs: Tensor, lengths: Tensor):
+        rows.extend(row[:length] for row, length in zip(log_probs, lengths.tolist()))
+        return best_paths()(log_probs, lengths)
+
+    for _ in recognise_split(model, inventory, open_split("mini", "test"), decode=keep):
+        pass
+    heard = torch.cat(rows)[:FRAMES]
+    return {"shipped model": heard, "flat": torch.zeros_like(heard).log_softmax(dim=-1)}
+
+
+def decoders() -> tuple[dict[str, Decoder], dict[str, Decoder]]:
+    """The fast ones, and the slow ones."""
+    def ours(log_probs: Tensor, **settings):
+        return prefix_beam_search(log_probs, beam_width=WIDTH, **settings)[0][:2]
+
+    fast = {
+        OURS: ours,
+        "the same, 40 tokens a frame": lambda log_probs: ours(log_probs, tokens_per_frame=40),
+        "greedy": lambda log_probs: greedy_decode(log_probs[None])[0][:2],
+        "flashlight-text 0.0.7, 40 tokens a frame": lambda log_probs: flashlight(log_probs, 40),
+        "flashlight-text 0.0.7": lambda log_probs: flashlight(log_probs, log_probs.shape[1]),
+    }
+    slow = {
+        "plain Python, over prefixes":
+            lambda log_probs: plain_prefix_beam_search(log_probs, WIDTH)[0],
+        "plain Python, over paths": lambda log_probs: beam_search(log_probs, WIDTH)[0][:2],
+    }
+    return fast, slow
+
+
+def flashlight(log_probs: Tensor, tokens: int) -> tuple[list[int], float]:
+    """Its decoder without a lexicon; sums over paths, and drops none for its score."""
+    options = LexiconFreeDecoderOptions(WIDTH, tokens, 1e9, 0.0, 0.0, True, CriterionType.CTC)
+    decoder = LexiconFreeDecoder(options, ZeroLM(), -1, 0, [])
+    best = decoder.decode(log_probs.data_ptr(), *log_probs.shape)[0]
+    path = [token for token, before in zip(best.tokens[1:], best.tokens) if token != before]
+    return [token for token in path if token > 0], best.score
+
+
+def compare(log_probs: Tensor) -> dict[str, dict]:
+    """Milliseconds, times ours, and whether the tokens and the score are those of the plain search."""
+    log_probs = log_probs.float().contiguous()
+    fast, slow = decoders()
+    found, seconds = {}, {name: [] for name in fast | slow}
+    for turn in range(TURNS):
+        for name, decode in (fast | slow if turn == 0 else fast).items():
+            started = time.process_time()
+            found[name] = decode(log_probs)
+            seconds[name].append(time.process_time() - started)
+    tokens, score = found["plain Python, over prefixes"]
+    best = {name: min(times) for name, times in seconds.items()}
+    rows = {name: {"milliseconds": round(1000 * best[name], 2),
+                   "times_ours": round(best[name] / best[OURS], 2),
+                   "same_tokens": list(found[name][0]) == list(tokens),
+                   "score": round(found[name][1], 4)} for name in best}
+    if not rows[OURS]["same_tokens"] or abs(rows[OURS]["score"] - score) > 1e-4:
+        raise SystemExit(f"{OURS} does not agree with the plain search: {rows}")
+    return rows
+
+
+def table(facts: dict) -> list[str]:
+    """The results as the README shows them."""
+    lines = []
+    for kind, rows in facts["posteriors"].items():
+        lines += ["", f"| {kind} | ms | times ours | score | tokens as the plain search |",
+                  "| --- | --- | --- | --- | --- |"]
+        lines += [f"| {name} | {row['milliseconds']:,} | {row['times_ours']:,} | {row['score']} | "
+                  f"{'yes' if row['same_tokens'] else 'no'} |" for name, row in rows.items()]
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the shipped language model does to syllable error: weights tried on dev, test read once.
+
+    ramospeech prepare audio-cmn --root DIR
+    python benchmarks/language_model.py
+
+Prints a table and writes benchmarks/language_model.json.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+from ramospeech.arpa import read_arpa
+from ramospeech.checkpoints import load_model
+from ramospeech.corpora import Split, open_split
+from ramospeech.decoders import best_paths, prefix_beam_search
+from ramospeech.evaluation import judge, recognise_split
+from ramospeech.files import write_text
+from ramospeech.paths import SHIPPED_LANGUAGE_MODEL
+from ramospeech.pinyin import Inventory
+from ramospeech.recognition import read_hypotheses
+from ramospeech.report import commit, hardware
+
+OUTPUT = Path(__file__).with_suffix(".json")
+WEIGHTS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
+BONUSES = [0.0, 1.0, 2.0, 3.0, 4.0]
+Posteriors = dict[int, torch.Tensor]  # by the utterance's index
+
+
+def main() -> None:
+    started_at = commit()
+    model, inventory, _ = load_model()
+    language = read_arpa(SHIPPED_LANGUAGE_MODEL, inventory)
+    rows = {corpus: _compare(corpus, model, inventory, language) for corpus in ("audio-cmn", "mini")}
+    facts = {"command": "python benchmarks/language_model.py", "commit": started_at,
+             "hardware": hardware(), "language_model": SHIPPED_LANGUAGE_MODEL.name, "beam_width": 30,
+             "corpora": rows}
+    write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
+    print("\n".join(table(facts)))
+
+
+def _compare(corpus: str, model, inventory: Inventory, language) -> dict:
+    """Toned-syllable error of both lists; dev chooses weight and bonus."""
+    dev, test = open_split(corpus, "dev"), open_split(corpus, "test")
+    dev_posteriors, test_posteriors = (_posteriors(model, inventory, split) for split in (dev, test))
+    tried = {}
+    for weight in WEIGHTS:
+        for bonus in BONUSES:
+            settings = {"language_model": language, "lm_weight": weight, "length_bonus": bonus}
+            tried[weight, bonus] = _error(dev, dev_posteriors, inventory, settings)
+    weight, bonus = best = min(tried, key=tried.get)
+    chosen = {"language_model": language, "lm_weight": weight, "length_bonus": bonus}
+    return {
+        "lm_weight": weight, "length_bonus": bonus,
+        "dev": {"greedy": _error(dev, dev_posteriors, inventory, None),
+                "prefix": _error(dev, dev_posteriors, inventory, {}), "with model": tried[best]},
+        "test": {"greedy": _error(test, test_posteriors, inventory, None),
+                 "prefix": _error(test, test_posteriors, inventory, {}),
+                 "with model": _error(test, test_posteriors, inventory, chosen)},
+        "tried_on_dev": [[*key, error] for key, error in tried.items()],
+    }
+
+
+def _posteriors(model, inventory: Inventory, split: Split) -> Posteriors:
+    """Log-probabilities `(T, classes)` of every utterance."""
+    seen = []
+
+    def keep(log_probs: torch.Tensor, lengths: torch.Tensor):
+        seen.extend(row[:length].clone() for row, length in zip(log_probs, lengths.tolist()))
+        return best_paths()(log_probs, lengths)
+
+    indices = [index for index, _ in recognise_split(model, inventory, split, decode=keep)]
+    return dict(zip(indices, seen, strict=True))
+
+
+def _error(split: Split, posteriors: Posteriors, inventory: Inventory, settings) -> float:
+    """The error of greedy decoding where there are no settings, else of the prefix beam search."""
+    def read(log_probs: torch.Tensor):
+        if settings is None:
+            return best_paths()(log_probs[None])[0]
+        return prefix_beam_search(log_probs, **settings)
+
+    readings = ((index, read_hypotheses(read(log_probs), inventory))
+                for index, log_probs in posteriors.items())
+    return round(judge(readings, inventory, split).toned.rate, 4)
+
+
+def table(facts: dict) -> list[str]:
+    """The results as the README shows them."""
+    lines = ["| toned syllables wrong | greedy | prefix beam | with language model | weight, bonus |",
+             "| --- | --- | --- | --- | --- |"]
+    for corpus, row in facts["corpora"].items():
+        for name in ("dev", "test"):
+            rates = " | ".join(f"{rate:.1%}" for rate in row[name].values())
+            lines.append(f"| {corpus} {name} | {rates} | {row['lm_weight']}, {row['length_bonus']} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

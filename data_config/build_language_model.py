@@ -1,0 +1,39 @@
+"""Write syllables.arpa: which syllable follows which, by the frequencies of words.
+
+    python data_config/build_language_model.py [OUTPUT]
+
+Every word of jieba's dictionary is read by pypinyin and counts as often as it occurs: a word is a
+sentence, so the model knows how words begin, go on and end, but not which word follows which. Kept
+are the bigrams that say most. Takes two minutes.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from build_syllables import dictionary_words
+
+from ramospeech.arpa import write_arpa
+from ramospeech.language_model import LanguageModel
+from ramospeech.paths import SHIPPED_LANGUAGE_MODEL
+from ramospeech.pinyin import Inventory, hanzi_to_pinyin
+from ramospeech.smoothing import estimate, prune
+
+BIGRAMS = 20_000
+
+
+def build(words: Iterable[tuple[str, int]]) -> LanguageModel:
+    """A bigram model of the words' syllables; each word comes with how often it occurs."""
+    counted = [(hanzi_to_pinyin(word), max(count, 1)) for word, count in words]
+    syllables, counts = zip(*counted)
+    return prune(estimate(syllables, Inventory.read(), 2, counts), BIGRAMS)
+
+
+def main(output: Path) -> None:
+    model = build(dictionary_words())
+    write_arpa(output, model)
+    print(f"{output}: {len(model.ngrams):,} n-grams, {output.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED_LANGUAGE_MODEL)
