@@ -15,9 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from flashlight.lib.text.decoder import (
-    CriterionType, LexiconFreeDecoder, LexiconFreeDecoderOptions, ZeroLM,
-)
 from torch import Tensor
 
 from ramospeech.beam import beam_search, plain_prefix_beam_search
@@ -83,6 +80,10 @@ def decoders() -> tuple[dict[str, Decoder], dict[str, Decoder]]:
 
 def flashlight(log_probs: Tensor, tokens: int) -> tuple[list[int], float]:
     """Its decoder without a lexicon; sums over paths, and drops none for its score."""
+    from flashlight.lib.text.decoder import (
+        CriterionType, LexiconFreeDecoder, LexiconFreeDecoderOptions, ZeroLM,
+    )
+
     options = LexiconFreeDecoderOptions(WIDTH, tokens, 1e9, 0.0, 0.0, True, CriterionType.CTC)
     decoder = LexiconFreeDecoder(options, ZeroLM(), -1, 0, [])
     best = decoder.decode(log_probs.data_ptr(), *log_probs.shape)[0]

@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from ramospeech import report
 from ramospeech.evaluation import judge
 from ramospeech.metrics import Evaluation
@@ -132,3 +134,11 @@ def test_the_table_has_a_row_without_what_is_outside():
     head, line, row, inside = script["table"]([facts])
     assert row.startswith("| another speaker's syllables | 9 | 50.0% |")
     assert inside == "| those inside the inventory | 5 | 50.0% | 25.0% | 12.5% |"
+
+
+@pytest.mark.parametrize("name", ["language_model", "decoders"])
+def test_the_readme_shows_what_the_benchmarks_wrote(name):
+    script = runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
+    results = json.loads(script["OUTPUT"].read_text(encoding="utf-8"))
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(script["table"](results)).strip() in readme
