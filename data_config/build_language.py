@@ -31,15 +31,17 @@ from pypinyin import Style, pinyin
 
 from build_syllables import HANZI_WORD, dictionary_words
 from ramospeech.files import write_atomically
-from ramospeech.pinyin import UNK, hanzi_to_pinyin
+from ramospeech.pinyin import UNK, hanzi_to_pinyin, is_syllable
 from ramospeech.preparation import hash_number
 
 BILLION = 10**9
 JIEBA_SHARE = 0.2
 LONGEST = 8  # syllables
 NUMERALS = set("零〇一二三四五六七八九十百千万亿两")
-RARER_READING = 0.1  # of a hanzi's count, for each reading that is not its first
-SPOKEN = {"一": ("yi2", "yi4"), "不": ("bu2",)}  # before some tones
+RARELY = 0.001  # the least part of a hanzi's count that a reading gets
+SPOKEN = {  # by the sounds that follow, or as particles: pypinyin reads them otherwise
+    "一": {"yi2": 0.2, "yi4": 0.2}, "不": {"bu2": 0.3}, "地": {"de": 0.5}, "得": {"de": 0.5},
+}
 INSIDE = 0.004  # of the words' counts: as much as the texts have
 DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 
@@ -69,20 +71,41 @@ def common_hanzi() -> list[str]:
     return [char for char in map(chr, range(0x4E00, 0x9FA6)) if char.encode("gb2312", "ignore")]
 
 
-def readings(word: str) -> dict[tuple[str, ...], float]:
-    """How a word is read, and the part of its count that each reading gets.
+def read_words(counts: dict[str, float]) -> dict[str, Counter]:
+    """Rows of the first table: what is read so, with its counts.
 
-    Phrases have the reading of pypinyin and, where two third tones meet, the one that is heard
-    (水果 `shui2 guo3`); single hanzi have all their readings.
+    Two third tones in a row are also read as they are heard (水果 `shui2 guo3`). A single hanzi has
+    every reading that pypinyin knows, as often as it is read so in words.
     """
-    first = tuple(hanzi_to_pinyin(word))
-    if len(word) > 1:
-        spoken = first[:-2] + (first[-2][:-1] + "2", first[-1])
-        meets = first[-2][-1] == first[-1][-1] == "3"
-        return {first: 1 - RARER_READING, spoken: RARER_READING} if meets else {first: 1.0}
-    others = pinyin(word, style=Style.TONE3, heteronym=True)[0]
-    others = [(syllable,) for syllable in (*others, *SPOKEN.get(word, ()))]
-    return {**dict.fromkeys(others, RARER_READING), first: 1.0}
+    read = {word: hanzi_to_pinyin(word) for word in counts}
+    rows: dict[str, Counter] = defaultdict(Counter)
+    for word, syllables in read.items():
+        if len(word) > 1 and UNK not in syllables:
+            rows[" ".join(syllables)][word] = counts[word]
+            if syllables[-2][-1] == syllables[-1][-1] == "3":
+                spoken = [*syllables[:-2], syllables[-2][:-1] + "2", syllables[-1]]
+                rows[" ".join(spoken)][word] = RARELY * counts[word]
+    for hanzi, shares in hanzi_readings(counts, read).items():
+        for syllable, share in shares.items():
+            rows[syllable][hanzi] = share * counts[hanzi]
+    return rows
+
+
+def hanzi_readings(counts: dict[str, float], read: dict[str, list[str]]) -> dict[str, dict]:
+    """The share that each reading of a hanzi has, by the words that it stands in."""
+    heard: dict[str, Counter] = defaultdict(Counter)
+    for word, syllables in read.items():
+        for hanzi, syllable in zip(word, syllables):
+            if is_syllable(syllable) and syllable != UNK:
+                heard[hanzi][syllable] += counts[word]
+    shares = {}
+    for hanzi in heard.keys() & counts.keys():
+        known = pinyin(hanzi, style=Style.TONE3, heteronym=True)[0]
+        known = [syllable for syllable in known if is_syllable(syllable)]
+        shares[hanzi] = dict.fromkeys(known, RARELY) | SPOKEN.get(hanzi, {}) | {
+            syllable: max(RARELY, count / heard[hanzi].total())
+            for syllable, count in heard[hanzi].items() if syllable not in SPOKEN.get(hanzi, {})}
+    return shares
 
 
 # Texts
@@ -173,12 +196,7 @@ def by_first(pairs: Counter) -> dict[str, Counter]:
 
 def main(folder: Path) -> None:
     counts = count_words()
-    words: dict[str, Counter] = defaultdict(Counter)
-    for word, count in counts.items():
-        for syllables, share in readings(word).items():
-            if UNK not in syllables:
-                words[" ".join(syllables)][word] += share * count
-    write_table(folder / "words.tsv.gz", words)
+    write_table(folder / "words.tsv.gz", read_words(counts))
     texts, _ = split_sentences()
     write_table(folder / "word_pairs.tsv.gz", by_first(count_word_pairs(texts, counts)))
     write_table(folder / "hanzi_pairs.tsv.gz", by_first(count_hanzi_pairs(texts, counts)))

@@ -21,7 +21,7 @@ from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
-COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe"]
+COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "pinyin2hanzi"]
 
 
 @pytest.fixture
