@@ -5,6 +5,7 @@ A recording passes these files in this order:
     corpora -> manifest -> audio -> features -> disguise -> augment -> batches  (data)
     settings -> model -> losses -> sharing -> training -> runs -> checkpoints   (learning)
     recognition -> decoders -> metrics                                          (listening)
+    word_model -> word_lattice -> pinyin_to_hanzi, joint_search                 (writing hanzi)
 
 `preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last. `report`,
 `breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables, tones and the

@@ -147,6 +147,8 @@ def read_table(path: Path) -> Table:
     """The rows of a table by their keys. Raises ValueError, naming the file."""
     try:
         lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        if not lines:
+            raise ValueError("it is empty")
         return dict(line.split("\t") for line in lines)
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{path}: not a table of words ({brief(error)})") from None
