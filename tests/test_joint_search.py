@@ -13,7 +13,7 @@ from ramospeech.joint_search import (
 )
 from ramospeech.pinyin import PAD, UNK, Inventory
 from ramospeech.word_model import WordModel
-from tests.test_word_lattice import every_path, models, slots
+from test_word_lattice import every_path, models, slots
 
 heard = st.lists(st.builds(Heard, slots, st.floats(-5, 0)), max_size=3)
 
