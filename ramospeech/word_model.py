@@ -9,6 +9,7 @@ The tables in data_config/language/ are built by data_config/build_language.py.
 
 import gzip
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -97,7 +98,11 @@ class WordModel:
         return sorted(self.words)
 
     def log_prob(self, previous: str, word: str, frequency: float) -> float:
-        """The natural logarithm of P(word | previous); `frequency` is that of `readings`."""
+        """The natural logarithm of P(word, read so | previous); `frequency` is that of `readings`."""
+        reading = frequency - self._frequencies.get(word, frequency)  # ln P(read so | word)
+        return reading + self._log_prob(previous, word, frequency - reading)
+
+    def _log_prob(self, previous: str, word: str, frequency: float) -> float:
         seen = self.after_word(previous)
         unseen = self.weights.unseen * len(seen.counts)
         other = frequency
@@ -109,6 +114,15 @@ class WordModel:
         if count is None:
             return other + log(unseen / (seen.total + unseen))
         return log((count + unseen * exp(other)) / (seen.total + unseen))
+
+    @cached_property
+    def _frequencies(self) -> dict[str, float]:
+        """Those of single hanzi, in all their readings; a longer word has but one."""
+        counts: Counter[str] = Counter()
+        for syllables, row in self.words.items():
+            if " " not in syllables:
+                counts.update(parse_row(row))
+        return {hanzi: log(count / BILLION) for hanzi, count in counts.items()}
 
     def after_word(self, word: str) -> Followers:
         """The words seen after a word, `BEGIN` included."""
