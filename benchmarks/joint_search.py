@@ -75,7 +75,7 @@ def syllable_error(listened: Listened, recogniser: Recogniser) -> ErrorCounts:
 def tune(recogniser: Recogniser, converter: Converter) -> None:
     listened = listen(open_split("audio-cmn", "dev"), recogniser)
     print(f"greedy: {greedy_error(listened, recogniser, converter).rate:.1%} of hanzi wrong")
-    for alternatives, language in product((4, 8), (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 1.0)):
+    for alternatives, language in product((4, 8), (0.1, 0.3, 0.5, 0.7, 1.0, 1.4)):
         hanzi, syllables = joint_error(listened, recogniser, converter,
                                        JointWeights(language), alternatives)
         print(f"{alternatives:3} alternatives, language {language}: {hanzi.rate:.1%} of hanzi, "

@@ -10,8 +10,10 @@ of them in a row keep a space between them: `wo3 ai4 NBA 2 K` gives 我爱NBA 2 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nlargest
 from itertools import groupby
 from math import exp
+from operator import add
 from typing import BinaryIO, NamedTuple
 
 from ramospeech.pinyin import respell
@@ -25,6 +27,7 @@ class Candidate(NamedTuple):
     """A way to write a line, and its probability among all ways."""
 
     hanzi: str
+    score: float  # of its best path
     log_prob: float
 
     @property
@@ -50,20 +53,22 @@ class Converter:
     def candidates(self, line: str, count: int = 1) -> list[Candidate]:
         """The `count` best ways to write a line, or as many as there are, with probabilities.
 
-        Each run of syllables has its own ways; their probabilities are multiplied.
+        In the order of their best paths, so that the first is the same for every `count`; of two
+        that are close the second may have more paths, and the greater probability. Each run of
+        syllables has its own ways; their probabilities are multiplied.
         """
-        best = [Candidate("", 0.0)]
+        best = [Candidate("", 0.0, 0.0)]
         for piece in self._pieces(line.split()):
-            longer = [Candidate(old.hanzi + new.hanzi, old.log_prob + new.log_prob)
-                      for old in best for new in self._write(piece, count)]
-            best = sorted(longer, key=lambda item: -item.log_prob)[:count]
+            ways = self._write(piece, count)
+            longer = [Candidate(*map(add, old, new)) for old in best for new in ways]
+            best = nlargest(count, longer, key=lambda item: item.score)
         return best
 
     def _write(self, piece: list[str], count: int) -> list[Candidate]:
         if not self._can_write(piece[0]):
-            return [Candidate(" ".join(piece), 0.0)]
+            return [Candidate(" ".join(piece), 0.0, 0.0)]
         lattice = Lattice.build(given(map(respell, piece)), self.model)
-        return [Candidate(writing.hanzi, lattice.log_prob(writing.hanzi))
+        return [Candidate(writing.hanzi, writing.score, lattice.log_prob(writing.hanzi))
                 for writing in lattice.best(count)]
 
     def _pieces(self, items: list[str]) -> Iterator[list[str]]:
