@@ -53,8 +53,10 @@ def greedy_error(listened: Listened, recogniser: Recogniser, converter: Converte
     return counts
 
 
-def joint_error(listened: Listened, recogniser: Recogniser, converter: Converter,
-                weights: JointWeights, alternatives: int = ALTERNATIVES) -> tuple[ErrorCounts, ErrorCounts]:
+def joint_error(
+    listened: Listened, recogniser: Recogniser, converter: Converter, weights: JointWeights,
+    alternatives: int = ALTERNATIVES,
+) -> tuple[ErrorCounts, ErrorCounts]:
     """Edits of hanzi, and of toned syllables, with the joint search."""
     hanzi_counts, syllable_counts = ErrorCounts(), ErrorCounts()
     for hanzi, syllables, log_probs, hypothesis in listened:

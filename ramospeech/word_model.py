@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from math import exp, log
 from pathlib import Path
 from typing import NamedTuple
@@ -70,10 +70,9 @@ class WordModel:
     weights: Weights = Weights()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "readings", cache(self.readings))
-        object.__setattr__(self, "after_word", cache(self.after_word))
-        object.__setattr__(self, "after_hanzi", cache(self.after_hanzi))
-        object.__setattr__(self, "attraction", cache(self.attraction))
+        for name in ("readings", "after_word", "after_hanzi", "attraction"):  # asked over and over
+            remembered = lru_cache(maxsize=1 << 18)(getattr(self, name))
+            object.__setattr__(self, name, remembered)
 
     @classmethod
     def load(cls, folder: Path = TABLES, weights: Weights = Weights()) -> "WordModel":
@@ -103,6 +102,7 @@ class WordModel:
         return reading + self._log_prob(previous, word, frequency - reading)
 
     def _log_prob(self, previous: str, word: str, frequency: float) -> float:
+        """The same in whatever reading, by the formula above."""
         seen = self.after_word(previous)
         unseen = self.weights.unseen * len(seen.counts)
         other = frequency
