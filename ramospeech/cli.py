@@ -6,7 +6,7 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate_command(commands)
     _add_transcribe_command(commands)
     _add_train_lm_command(commands)
+    _add_hanzi_command(commands)
     return parser
 
 
@@ -503,6 +504,32 @@ def run_train_lm(options) -> int:
     write_arpa(options.output, model)
     print(f"{options.output}: {len(model.ngrams):,} n-grams up to order {options.order} of "
           f"{len(sentences):,} utterances")
+    return 0
+
+
+def _add_hanzi_command(commands) -> None:
+    parser = _command(commands, "pinyin2hanzi", run_pinyin2hanzi,
+                      "write lines of pinyin in hanzi, a line for a line")
+    add = parser.add_argument
+    add("file", nargs="?", type=Path, metavar="FILE",
+        help="lines of toned syllables, such as shang4 hai3 zhi2 wu4 yuan2; left out: what is "
+             "typed or piped in; what is no syllable passes through")
+    add("--nbest", type=_positive, metavar="N",
+        help="the N best of each line, each with its probability before it, then an empty line")
+
+
+def run_pinyin2hanzi(options) -> int:
+    from ramospeech.pinyin_to_hanzi import Converter, read_lines
+
+    converter = Converter.load()
+    with open(options.file, "rb") if options.file else nullcontext(sys.stdin.buffer) as file:
+        for line in read_lines(file, str(options.file or "standard input")):
+            if options.nbest is None:
+                print(converter.convert(line), flush=True)
+                continue
+            for candidate in converter.candidates(line, options.nbest):
+                print(f"{candidate.probability:.4f}\t{candidate.hanzi}")
+            print(flush=True)
     return 0
 
 

@@ -22,7 +22,8 @@ from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
-COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "train-lm"]
+COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "train-lm",
+            "pinyin2hanzi"]
 
 
 @pytest.fixture
@@ -539,3 +540,34 @@ def test_a_language_model_of_a_manifest(ramospeech, small_mini, recordings):
     assert status == 0 and len(out) == 3
     status, out, err = ramospeech("train-lm", "nowhere.txt")
     assert (status, out) == (1, []) and "nowhere.txt" in err[0]
+
+
+# Hanzi
+
+
+def test_pinyin_into_hanzi(ramospeech, tmp_path):
+    (tmp_path / "pinyin.txt").write_text("shang4 hai3 zhi2 wu4 yuan2\n\nwo3 ai4 NBA\n")
+    status, lines, errors = ramospeech("pinyin2hanzi", "pinyin.txt")
+    assert (status, lines, errors) == (0, ["上海植物园", "", "我爱NBA"], [])
+
+
+def test_the_best_of_a_line_and_their_probabilities(ramospeech, tmp_path):
+    (tmp_path / "pinyin.txt").write_text("ta1\nNBA\n")
+    status, lines, _ = ramospeech("pinyin2hanzi", "--nbest", "3", "pinyin.txt")
+    assert status == 0 and lines[3:] == ["", "1.0000\tNBA", ""]
+    probabilities, hanzi = zip(*(line.split("\t") for line in lines[:3]))
+    assert set(hanzi) == {"他", "她", "它"}
+    assert list(probabilities) == sorted(probabilities, reverse=True)
+
+
+def test_a_pipe_of_pinyin(tmp_path):
+    command = [sys.executable, "-m", "ramospeech.cli", "pinyin2hanzi"]
+    done = subprocess.run(command, input=b"ni3 hao3\n\xff\nni3\n", capture_output=True)
+    assert done.returncode == 1 and done.stdout.decode() == "你好\n"
+    assert done.stderr.decode() == (
+        "ramospeech: standard input, line 2: not UTF-8 (invalid start byte)\n")
+
+
+def test_a_missing_file_of_pinyin_is_named(ramospeech):
+    status, lines, errors = ramospeech("pinyin2hanzi", "missing.txt")
+    assert status == 1 and lines == [] and "missing.txt" in errors[0]

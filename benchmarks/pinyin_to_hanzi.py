@@ -1,0 +1,109 @@
+"""How often the hanzi are wrong when the pinyin is right.
+
+    python benchmarks/pinyin_to_hanzi.py TEXT...         # a text file of hanzi, a sentence a line
+    python benchmarks/pinyin_to_hanzi.py aishell thchs   # the test lists of prepared corpora
+    python benchmarks/pinyin_to_hanzi.py --tune          # weights on held-out sentences (slow)
+
+The pinyin is pypinyin's reading of the hanzi, or the corpus's own. Beside the model stand its parts:
+words by themselves, without what follows what. Writes benchmarks/pinyin_to_hanzi.json, with the time
+that loading and a sentence take, in CPU seconds on one thread, and the memory of the tables.
+"""
+
+import json
+import resource
+import sys
+import time
+from itertools import product
+from pathlib import Path
+
+from ramospeech.corpora import MODULES, open_split
+from ramospeech.files import write_text
+from ramospeech.metrics import ErrorCounts
+from ramospeech.paths import DATA_CONFIG
+from ramospeech.pinyin import UNK, hanzi_to_pinyin
+from ramospeech.report import commit, hardware
+from ramospeech.word_lattice import Lattice, given
+from ramospeech.word_model import Weights, WordModel
+
+Sentences = list[tuple[list[str], str]]  # syllables and hanzi
+HELD_OUT = 500
+
+
+def read_sentences(name: str) -> Sentences:
+    """The test list of a corpus, or the lines of a file; with one syllable a hanzi."""
+    if name in MODULES:
+        pairs = [(item.syllables, item.hanzi) for item in open_split(name, "test").utterances]
+    else:
+        pairs = [(hanzi_to_pinyin(line), line)
+                 for line in Path(name).read_text(encoding="utf-8").split()]
+    distinct = {hanzi: syllables for syllables, hanzi in pairs}
+    return [(syllables, hanzi) for hanzi, syllables in distinct.items()
+            if UNK not in syllables and len(syllables) == len(hanzi)]
+
+
+def error_rate(model: WordModel, sentences: Sentences) -> float:
+    counts = ErrorCounts()
+    for syllables, hanzi in sentences:
+        counts.add(hanzi, Lattice.build(given(syllables), model).best()[0].hanzi)
+    return counts.rate
+
+
+def alone(model: WordModel) -> WordModel:
+    """The same words, and nothing known of what follows what."""
+    return WordModel(model.words, {}, {})
+
+
+def judge(name: str, model: WordModel) -> dict:
+    sentences = read_sentences(name)
+    started = time.process_time()
+    rate = error_rate(model, sentences)
+    seconds = time.process_time() - started
+    facts = {"text": Path(name).stem, "sentences": len(sentences),
+             "hanzi": sum(len(hanzi) for _, hanzi in sentences),
+             "error_rate": round(rate, 4),
+             "words_alone": round(error_rate(alone(model), sentences), 4),
+             "milliseconds_a_sentence": round(1000 * seconds / len(sentences), 1)}
+    print(f"{facts['text']:12} {len(sentences):5} sentences: {rate:.2%} of hanzi wrong; "
+          f"words alone {facts['words_alone']:.2%}; {facts['milliseconds_a_sentence']} ms each")
+    return facts
+
+
+def megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts kilobytes
+
+
+def load() -> tuple[WordModel, dict]:
+    before, started = megabytes(), time.process_time()
+    model = WordModel.load()
+    Lattice.build(given(["ni3", "hao3"]), model)
+    return model, {"seconds_to_load": round(time.process_time() - started, 2),
+                   "megabytes": round(megabytes() - before)}
+
+
+def tune(model: WordModel) -> None:
+    """The error on held-out sentences for some weights."""
+    sys.path.insert(0, str(DATA_CONFIG))
+    from build_language import held_out_sentences
+
+    texts = [text for text in held_out_sentences() if 5 < len(text) < 30]
+    step = len(texts) // HELD_OUT
+    sentences = [(hanzi_to_pinyin(text), text) for text in texts[::step]]
+    for unseen, hanzi in product((6.0, 12.0, 25.0, 50.0), (0.0, 0.4, 0.6, 0.8)):
+        tried = WordModel(model.words, model.word_pairs, model.hanzi_pairs, Weights(unseen, hanzi))
+        print(f"unseen {unseen:4} hanzi {hanzi:4}: {error_rate(tried, sentences):.2%}", flush=True)
+
+
+def main(names: list[str]) -> None:
+    model, cost = load()
+    if names == ["--tune"]:
+        tune(model)
+        return
+    facts = {"command": "python benchmarks/pinyin_to_hanzi.py " + " ".join(Path(name).name for name in names),
+             "commit": commit(), "hardware": hardware(), "label_source": "pypinyin 0.55",
+             **cost, "texts": [judge(name, model) for name in names]}
+    write_text(Path(__file__).with_suffix(".json"),
+               json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,149 @@
+"""The words that syllables may stand for, as a lattice, and the paths through it.
+
+    lattice = Lattice.build(given(["shang4", "hai3"]), model)
+    lattice.best(3)            # the three most probable writings
+    lattice.log_prob("上海")    # among all writings
+
+An arc is a word over some of the syllables; a path is a row of arcs from the first syllable to the
+last. What an arc weighs depends on the arc before it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+from math import exp, inf, log
+from typing import NamedTuple
+
+from ramospeech.word_model import BEGIN, LONGEST, WordModel
+
+KEPT = 16  # of about a hundred arcs that end at a place, those that others follow
+Slot = Mapping[str, float]  # the syllables that may stand at a place, with their weights (logarithms)
+
+
+class Arc(NamedTuple):
+    """A word over the slots `start` to `end`."""
+
+    start: int
+    end: int
+    word: str
+    syllables: tuple[str, ...]
+    frequency: float  # the logarithm of the word's, by itself
+    sound: float  # the sum of the weights of its syllables
+
+
+class Writing(NamedTuple):
+    """A way to write what was said: words, their syllables, and the weight of the best path."""
+
+    words: tuple[str, ...]
+    syllables: tuple[str, ...]
+    score: float
+
+    @property
+    def hanzi(self) -> str:
+        return "".join(self.words)
+
+
+ROOT = Arc(0, 0, BEGIN, (), 0.0, 0.0)
+Steps = list[dict[Arc, dict[Arc, float]]]
+
+
+def given(syllables: Iterable[str]) -> list[Slot]:
+    """Slots for syllables that are certain."""
+    return [{syllable: 0.0} for syllable in syllables]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """`steps[place][arc][previous]` is what an arc that ends at a place weighs after another."""
+
+    steps: Steps
+    forward: dict[Arc, float]  # the logarithm of the sum over all paths that end with an arc
+
+    @classmethod
+    def build(cls, slots: Sequence[Slot], model: WordModel, kept: int | None = KEPT,
+              language: float = 1.0) -> "Lattice":
+        """All words over the slots; arcs weigh `language` x log P(word | word before) + sound.
+
+        Only the `kept` arcs of most weight that end at a place are followed by others; None keeps
+        all. Raises ValueError, naming the place, where no word can stand.
+        """
+        ending = _arcs_by_end(slots, model)
+        steps: Steps = [{ROOT: {}}]
+        forward = {ROOT: 0.0}
+        for end in range(1, len(slots) + 1):
+            step = {}
+            for arc in ending[end]:
+                step[arc] = {previous: arc.sound + language * model.log_prob(
+                    previous.word, arc.word, arc.frequency) for previous in steps[arc.start]}
+                forward[arc] = log_sum(forward[previous] + weight
+                                       for previous, weight in step[arc].items())
+            if kept and end < len(slots):
+                step = {arc: step[arc] for arc in nlargest(kept, step, key=forward.__getitem__)}
+            steps.append(step)
+        return cls(steps, forward)
+
+    @property
+    def total(self) -> float:
+        """The logarithm of the summed weight of all paths (the forward algorithm)."""
+        return log_sum(self.forward[arc] for arc in self.steps[-1])
+
+    def best(self, count: int = 1) -> list[Writing]:
+        """The `count` writings, all different, whose best paths weigh most (Viterbi 1967)."""
+        writings = {ROOT: [Writing((), (), 0.0)]}
+        for step in self.steps[1:]:
+            for arc, before in step.items():
+                writings[arc] = _heaviest(count, (
+                    Writing((*old.words, arc.word), old.syllables + arc.syllables,
+                            old.score + weight)
+                    for previous, weight in before.items() for old in writings[previous]))
+        return _heaviest(count, (item for arc in self.steps[-1] for item in writings[arc]))
+
+    def log_prob(self, hanzi: str) -> float:
+        """The logarithm of the share of all paths, by weight, that spell these hanzi."""
+        sums = {ROOT: 0.0}
+        for step in self.steps[1:]:
+            for arc, before in step.items():
+                if arc.word == hanzi[arc.start:arc.end]:
+                    sums[arc] = log_sum(sums[previous] + weight
+                                        for previous, weight in before.items() if previous in sums)
+        return log_sum(sums.get(arc, -inf) for arc in self.steps[-1]) - self.total
+
+
+def _arcs_by_end(slots: Sequence[Slot], model: WordModel) -> list[list[Arc]]:
+    ending: list[list[Arc]] = [[ROOT]] + [[] for _ in slots]
+    for start in range(len(slots)):
+        for arc in _arcs_from(start, slots, model):
+            ending[arc.end].append(arc)
+        if not any(arc.start == start for arc in ending[start + 1]):
+            raise ValueError(f"no hanzi is read {' or '.join(slots[start])} (syllable {start + 1})")
+    return ending
+
+
+def _arcs_from(start: int, slots: Sequence[Slot], model: WordModel) -> Iterator[Arc]:
+    """Grow words syllable by syllable, as long as a word begins so."""
+    begun: list[tuple[tuple[str, ...], float]] = [((), 0.0)]
+    for end in range(start + 1, min(start + LONGEST, len(slots)) + 1):
+        begun = [((*syllables, syllable), sound + weight) for syllables, sound in begun
+                 for syllable, weight in slots[end - 1].items()]
+        if end - start > 1:  # a single syllable need not be looked up twice
+            begun = [item for item in begun if model.begins_word(item[0])]
+        for syllables, sound in begun:
+            for word, frequency in model.readings(syllables).items():
+                yield Arc(start, end, word, syllables, frequency, sound)
+
+
+def _heaviest(count: int, writings: Iterable[Writing]) -> list[Writing]:
+    """The best of each way to write, and of these the `count` best."""
+    different: dict[str, Writing] = {}
+    for writing in writings:
+        known = different.get(writing.hanzi)
+        if known is None or writing.score > known.score:
+            different[writing.hanzi] = writing
+    return nlargest(count, different.values(), key=lambda writing: writing.score)
+
+
+def log_sum(terms: Iterable[float]) -> float:
+    """The logarithm of the sum of what these are the logarithms of."""
+    terms = list(terms)
+    highest = max(terms, default=-inf)
+    return highest if highest == -inf else highest + log(sum(exp(term - highest) for term in terms))

@@ -1,0 +1,43 @@
+"""The picture of a lattice: all that is shown is there, and in its place."""
+
+import xml.etree.ElementTree as ElementTree
+
+from ramospeech.lattice_drawing import STEP, draw_lattice
+from ramospeech.word_lattice import Lattice, given
+from ramospeech.word_model import WordModel
+
+SVG = "{http://www.w3.org/2000/svg}"
+SYLLABLES = ["shang4", "hai3", "zhi2", "wu4", "yuan2"]
+LATTICE = Lattice.build(given(SYLLABLES), WordModel.load())
+PICTURE = ElementTree.fromstring(draw_lattice(LATTICE, SYLLABLES, rows=3))
+
+
+def boxes() -> list[tuple[str, float, float, float, str]]:
+    """Word, left, right, top and colour of each."""
+    rectangles = PICTURE.findall(f"{SVG}rect")[1:]  # the first is the paper
+    words = PICTURE.findall(f"{SVG}text")[len(SYLLABLES):]
+    return [(word.text, float(box.get("x")), float(box.get("x")) + float(box.get("width")),
+             float(box.get("y")), box.get("fill")) for box, word in zip(rectangles, words, strict=True)]
+
+
+def test_syllables_and_words_are_named():
+    names = [text.text for text in PICTURE.findall(f"{SVG}text")]
+    assert names[:5] == SYLLABLES and {"上海", "植物园", "植物", "上"} <= set(names[5:])
+
+
+def test_a_box_is_as_wide_as_its_word():
+    assert all(len(word) * STEP - 20 <= right - left <= len(word) * STEP
+               for word, left, right, _, _ in boxes())
+
+
+def test_the_best_path_stands_out():
+    colours = {word: colour for word, *_, colour in boxes()}
+    chosen = [word for word, colour in colours.items() if colour == colours["上海"]]
+    assert chosen == ["上海", "植物园"]
+
+
+def test_no_box_lies_on_another():
+    found = boxes()
+    for number, (_, left, right, top, _) in enumerate(found):
+        assert not [other for other in found[number + 1:]
+                    if other[3] == top and other[1] < right and left < other[2]]
