@@ -1,6 +1,8 @@
 # make tutorial   set up, then run every notebook; pages in build/
 # make test       set up, then the unit tests and every notebook as a test
 # make test-slow  what takes minutes each
+# make horovod    several workers: build Horovod once, install it where you are (set-up does it too)
+# make export     the notebook on distributed training as a script: build/06_distributed_training.py
 # make lab        JupyterLab on the first notebook
 # make check-env  what is there, what is missing, and how to mend it
 
@@ -12,11 +14,14 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+# An environment that is active, with PyTorch in it, or else .venv.
+ACTIVE = $(shell [ -n "$$VIRTUAL_ENV$$CONDA_PREFIX" ] && python -c "import torch" 2>/dev/null && echo python \
+	|| echo $(BIN)/python)
 # Progress bars are full of timings: off where outputs are compared.
 QUIET := TQDM_DISABLE=1
 
 
-.PHONY: help setup tutorial test test-slow lab check-env clean
+.PHONY: help setup horovod export tutorial test test-slow lab check-env clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,7 +40,14 @@ $(VENV)/ready: pyproject.toml
 	@$(PYTHON) ramospeech/check_env.py --can-set-up
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[notebooks,test]'
+	@$(BIN)/python -m ramospeech.build_horovod || true  # it has said why; one process needs none
 	@touch $@
+
+horovod:
+	@$(ACTIVE) -m ramospeech.build_horovod
+
+export: setup
+	@$(BIN)/python -m ramospeech.export
 
 tutorial: setup
 	@$(BIN)/python -m ramospeech.tutorial $(NOTEBOOKS)

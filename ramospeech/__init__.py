@@ -8,12 +8,14 @@ A recording passes these files in this order:
     word_model -> word_lattice -> pinyin_to_hanzi, joint_search                 (writing hanzi)
 
 `aggregation` is the arithmetic of the loss ACE, `flat_start` how training with it begins.
-`preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last. Beside the
-greedy decoder in `decoders` there are `beam`, searches to follow by hand, and `prefix_beam`, the one
-to use, with `compiled_beam`, `alignment` and `compiler` under it; `language_model`, `smoothing` and
-`arpa` know which syllable follows which. `report`, `breakdown` and `error_page` say how wrong it was,
-and where. `pinyin` knows syllables, tones and the 1,215 output classes; `pitch`, `plots`,
-`lattice_drawing` and `lesson` serve the notebooks; `cli` is the command `ramospeech`.
+`preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last; `world`,
+`sync_norm` and `elastic` let several processes do it, with the Horovod that `build_horovod` builds, by
+the script that `export` writes. Beside the greedy decoder in `decoders` there are `beam`, searches to
+follow by hand, and `prefix_beam`, the one to use, with `compiled_beam`, `alignment` and `compiler`
+under it; `language_model`, `smoothing` and `arpa` know which syllable follows which. `report`,
+`breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables, tones and the
+1,215 output classes; `pitch`, `plots`, `lattice_drawing` and `lesson` serve the notebooks; `cli` is
+the command `ramospeech`.
 """
 
 __version__ = "0.1.0"

@@ -17,11 +17,12 @@ from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
 from ramospeech.augment import random_speed, spec_augment
 from ramospeech.corpora import Split
 from ramospeech.disguise import disguise
-from ramospeech.features import frame_count, log_spectrogram, normalise
+from ramospeech.features import BINS, frame_count, log_spectrogram, normalise
 from ramospeech.losses import frames_needed
 from ramospeech.model import REDUCTION
 from ramospeech.pinyin import Inventory
 from ramospeech.stopping import leave_stopping_to_the_parent
+from ramospeech.world import World
 
 CACHE_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours of audio, 0.9 GB, in each worker
 
@@ -118,7 +119,9 @@ class SpeechDataset(Dataset):
 
 
 def collate(examples: list[Example]) -> Batch:
-    """Pad examples into a batch."""
+    """Pad examples into a batch; none make an empty one."""
+    if not examples:
+        return Batch(torch.empty(0, REDUCTION, BINS), *torch.empty(3, 0, dtype=torch.long), [])
     return Batch(
         features=pad_sequence([example.features for example in examples], batch_first=True),
         feature_lengths=torch.tensor([len(example.features) for example in examples]),
@@ -145,41 +148,69 @@ def plan_batches(
 
 
 class BucketSampler(Sampler):
-    """The batches of one epoch after another, as keys of a SpeechDataset."""
+    """The batches of one epoch after another, as keys of a SpeechDataset.
 
-    def __init__(self, seconds: np.ndarray, batch_size: int, shuffle: bool, seed: int = 0) -> None:
+    They are planned for all processes of `world` together, `batch_size` utterances for each, and
+    dealt like cards: every process knows the whole plan, and takes its share of each batch. A share
+    may be empty. `dealt` tells what was done of the epoch by other numbers of processes: pairs of
+    utterances a batch and batches done, in order. What was done is not dealt again.
+    """
+
+    def __init__(
+        self, seconds: np.ndarray, batch_size: int, shuffle: bool, seed: int = 0,
+        world: World = World(),
+    ) -> None:
         self.seconds, self.batch_size, self.shuffle, self.seed = seconds, batch_size, shuffle, seed
+        self.world = world
         self.epoch, self.start = 0, 0
+        self.dealt: list[tuple[int, int]] = []
+
+    @property
+    def whole_size(self) -> int:
+        """Utterances in the batch that all processes share."""
+        return self.batch_size * self.world.size
 
     def __len__(self) -> int:
         """Batches of a whole epoch, wherever it starts."""
-        return -(-len(self.seconds) // self.batch_size)
+        return -(-len(self.seconds) // self.whole_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         epoch = self.epoch
         for batch in self.plan(epoch)[self.start:]:
-            yield [(epoch, index) for index in batch]
+            yield [(epoch, index) for index in batch[self.world.rank::self.world.size]]
 
     def plan(self, epoch: int) -> list[list[int]]:
-        """The batches of an epoch."""
+        """The batches of an epoch, but for those in `dealt`."""
+        left = np.arange(len(self.seconds))
+        for size, count in self.dealt:
+            done = self._batches(left, size, epoch)[:count]
+            left = np.setdiff1d(left, np.concatenate([[], *done]))
+        return self._batches(left, self.whole_size, epoch)
+
+    def _batches(self, indices: np.ndarray, size: int, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng((self.seed, epoch)) if self.shuffle else None
-        return plan_batches(self.seconds, self.batch_size, rng)
+        plan = plan_batches(self.seconds[indices], size, rng)
+        return [indices[batch].tolist() for batch in plan]
 
     def fingerprint(self, epoch: int) -> int:
-        """A number that is another where the batches are others: other data, other settings."""
-        return zlib.crc32(repr(self.plan(epoch)).encode())
+        """A number that is another where the data or the settings are others.
+
+        However many processes there are: where their number changes, the epoch goes on.
+        """
+        plan = self._batches(np.arange(len(self.seconds)), self.batch_size, epoch)
+        return zlib.crc32(repr(plan).encode())
 
 
 def make_loader(
     dataset: SpeechDataset, seconds: np.ndarray, batch_size: int,
-    shuffle: bool = False, workers: int = 0, pin_memory: bool = False,
+    shuffle: bool = False, workers: int = 0, pin_memory: bool = False, world: World = World(),
 ) -> DataLoader:
     """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch of training.
 
-    Its batches begin at `loader.batch_sampler.start`, without loading those before. The number of
-    worker processes changes nothing in them.
+    Its batches begin at `loader.batch_sampler.start`, without loading those before, and are this
+    process's share of those of its `world`. The number of `workers`, which load, changes nothing.
     """
-    sampler = BucketSampler(seconds, batch_size, shuffle, dataset.seed)
+    sampler = BucketSampler(seconds, batch_size, shuffle, dataset.seed, world)
     return DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers,
         persistent_workers=workers > 0, worker_init_fn=leave_stopping_to_the_parent,

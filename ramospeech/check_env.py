@@ -37,6 +37,7 @@ def main() -> int:
     if checks[0].there:
         checks += check_packages() + check_extras()
     print_table(checks)
+    print_build()
     return 0 if all(check.there for check in checks if check.needed) else 1
 
 
@@ -71,12 +72,10 @@ def check_extras() -> list[Check]:
     return [
         Check("C++ compiler", shutil.which("g++") is not None, _first_line("g++", "--version"),
               "apt install g++ (needed to build Horovod)", needed=False),
-        Check("cmake", shutil.which("cmake") is not None, _first_line("cmake", "--version"),
-              "pip install 'cmake<4' (needed to build Horovod)", needed=False),
         Check("git", shutil.which("git") is not None, _first_line("git", "--version"),
               "apt install git (needed to download audio-cmn)", needed=False),
         Check("Horovod", _version("horovod") is not None, _version("horovod") or "missing",
-              "not needed on one process; the notebook on distributed training will build it",
+              "make horovod (not needed on one process)",
               needed=False),
         _check_gpu(),
         *_check_corpora(),
@@ -121,6 +120,14 @@ def print_table(checks: list[Check]) -> None:
         print(f"{check.name:{width}}  {mark:7}  {check.found}")
         if not check.there:
             print(f"{'':{width}}           {check.mend}")
+
+
+def print_build() -> None:
+    """What the Horovod of this environment was built with."""
+    command = Path(sys.executable).with_name("horovodrun")
+    if command.exists():
+        print(f"\n$ {command.name} --check-build")
+        print(subprocess.run([command, "--check-build"], capture_output=True, text=True).stdout)
 
 
 def _report_missing(checks: list[Check]) -> int:

@@ -5,7 +5,7 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
@@ -32,8 +32,13 @@ LM_WEIGHT, LENGTH_BONUS = 0.5, 3.0  # chosen by dev in benchmarks/language_model
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for trouble, 2 for a wrong call."""
     options = build_parser().parse_args(arguments)
+    return guarded(options.run, options)
+
+
+def guarded(run: Callable[..., int], options) -> int:
+    """The exit status of `run(options)`; an error that is to be expected becomes one line."""
     try:
-        return options.run(options)
+        return run(options)
     except BrokenPipeError:  # who reads has seen enough
         sys.stdout = None
         return 1
@@ -130,7 +135,8 @@ def _add_train_command(commands) -> None:
         help="the folder of all runs")
     add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
     add("--gpu_rank", "--gpu-rank", type=int, default=0,
-        help="the number of GPUs; this command uses one where there is one")
+        help="the number of GPUs; each process uses one where there is one, and horovodrun starts "
+             "several processes")
     add("--epochs", type=_positive,
         help=f"how often to go through the data, in all (default: {default.epochs})")
     add("--save_step", "--save-step", type=_positive, default=1,
@@ -138,7 +144,7 @@ def _add_train_command(commands) -> None:
     add("--save_minutes", "--save-minutes", type=_minutes, default=5.0, metavar="MINUTES",
         help="how often to save within an epoch; 0: after every step")
     add("--batch_size", "--batch-size", type=_positive,
-        help=f"utterances a step (default: {default.batch_size})")
+        help=f"utterances a step, of each process (default: {default.batch_size})")
     add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
         help="go on from the run's checkpoint, or from the one given, at the step where it was "
              "saved; what is not given anew stays as it was")
@@ -159,7 +165,15 @@ def _add_train_command(commands) -> None:
     add("--no-recurrent", dest="recurrent", action="store_false", default=None,
         help="leave the LSTM out: convolutions alone")
     add("--learning_rate", "--learning-rate", type=float,
-        help=f"the learning rate at its highest (default: {default.learning_rate})")
+        help="the learning rate at its highest, for one process "
+             f"(default: {default.learning_rate})")
+    add("--rate_scaling", "--rate-scaling", type=_share, metavar="POWER",
+        help="n processes learn at n to this power times the rate; 1 suits plain descent "
+             f"(default: {default.rate_scaling})")
+    add("--sync_norm", "--sync-norm", action="store_true", default=None,
+        help="normalise by what all processes see, not by each one's share of a batch")
+    add("--compression", action="store_true", default=None,
+        help="let gradients travel between processes in half precision")
     add("--sharing", type=float,
         help="how much syllables learn from those that share a part with them; 0: nothing "
              f"(default: {default.sharing})")
@@ -182,47 +196,89 @@ def _add_train_command(commands) -> None:
 
 
 def run_train(options) -> int:
+    from ramospeech.world import join_world
+
+    with join_world() as world:
+        return train(options, world)
+
+
+def train(options, world) -> int:
+    """One process's part of `ramospeech train`, as it was called; returns the exit status."""
+    from ramospeech.elastic import fit_elastically
+
+    run = start_run(options, world)
+    with closing(run.trainer), _stop_request(world) as request:
+        fit = fit_elastically if world.elastic else type(run).fit
+        result = fit(run, options.save_step, options.save_minutes, lambda: request.asked)
+        if world.is_first:
+            _print_result(run, result, options)
+    return 0
+
+
+def start_run(options, world):
+    """A Run where `options` say, at the step where it is to go on; the same in every process."""
     from ramospeech.runs import Run
     from ramospeech.training import Trainer
 
-    if options.gpu_rank > 1:
+    if options.gpu_rank > world.size and world.is_first:
         print(f"--gpu_rank {options.gpu_rank}: this process trains on one device", file=sys.stderr)
     folder = options.model_path / options.model_name
-    checkpoint = _checkpoint_to_load(folder, options.load_model)
-    settings, corpus = _settings(options, checkpoint)
-    device = _device(options.device)
-    trainer = Trainer(open_split(corpus, "train"), open_split(corpus, "dev"),
-                      settings, device, _workers(options.workers, device))
-    if options.start_from and not checkpoint:
+    checkpoint, settings, corpus = _plan(options, world, folder)
+    device = _device(options.device, world.local_rank)
+    trainer = Trainer(open_split(corpus, "train"), open_split(corpus, "dev"), settings, device,
+                      _workers(options.workers, device), world=world)
+    if world.is_first and options.start_from and not checkpoint:
         trainer.start_from(options.start_from)
-    _print_plan(trainer, folder)
+    if world.is_first:
+        _print_plan(trainer, folder)
     run = Run(trainer, folder, facts=_facts(options, trainer.train.corpus))
-    if checkpoint:
+    if world.is_first and checkpoint:
         run.resume(checkpoint)
         print(f"going on after {_progress(trainer)}")
-    if trainer.epoch >= trainer.settings.epochs:
+    if world.is_first and trainer.epoch >= trainer.settings.epochs:
         print(f"{trainer.settings.epochs} epochs are done: nothing is left to train; "
               "say more --epochs")
-    with closing(trainer):
-        return _fit(run, options)
+    if not world.elastic:  # there the elastic state is shared, whenever a process joins
+        trainer.receive(world.from_first(trainer.state() if world.is_first else None))
+    return run
 
 
-def _fit(run, options) -> int:
+def _plan(options, world, folder: Path) -> tuple[Path | None, Settings, str]:
+    """The checkpoint, the settings and the corpus, as the first process finds them.
+
+    Where processes join later, each finds them by itself, and only the first is refused a run.
+    """
+    if not world.elastic:
+        found = _find_plan(options, folder) if world.is_first else None
+        return world.from_first(found)
+    if not world.is_first and not options.load_model:
+        return None, *_settings(options, None)
+    return _find_plan(options, folder)
+
+
+def _find_plan(options, folder: Path) -> tuple[Path | None, Settings, str]:
+    checkpoint = _checkpoint_to_load(folder, options.load_model)
+    return checkpoint, *_settings(options, checkpoint)
+
+
+def _stop_request(world):
     from ramospeech.stopping import StopRequest
 
+    return StopRequest(patience=30 if world.size > 1 or world.elastic else 0)
+
+
+def _print_result(run, result, options) -> None:
     trainer = run.trainer
-    with StopRequest() as request:
-        result = run.fit(options.save_step, options.save_minutes, lambda: request.asked)
     if trainer.refused:
         print(f"{len(trainer.refused)} utterances did not fit into memory, "
               f"{trainer.refused.total()} times in all")
     if result is None:
-        print(f"stopped after {_progress(trainer)}; all is saved in {run.checkpoint}. To go on:\n"
+        how = ", under horovodrun as now" if trainer.world.size > 1 else ""
+        print(f"stopped after {_progress(trainer)}; all is saved in {run.checkpoint}. To go on{how}:\n"
               f"  {_command_to_go_on(options)}")
     else:
         print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
               f"is {run.folder / 'best.safetensors'}")
-    return 0
 
 
 def _command_to_go_on(options) -> str:
@@ -263,18 +319,18 @@ def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
 
 def _progress(trainer) -> str:
     batches = len(trainer.losses)
-    done = f" and {batches} of {len(trainer.loader)} batches" if batches else ""
+    done = f" and {batches} of {batches + trainer.steps_left} batches" if batches else ""
     return f"epoch {trainer.epoch}{done}"
 
 
-def _device(name: str | None) -> str:
+def _device(name: str | None, number: int = 0) -> str:
     import torch
 
     if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: PyTorch finds no GPU here (see `make check-env`)")
-    return name
+    return f"cuda:{number}" if name == "cuda" and number else name
 
 
 def _default_precision(device: str | None) -> str:

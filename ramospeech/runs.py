@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Run:
 
     def fit(
         self, save_step: int = 1, save_minutes: float = 5.0,
-        stop: Callable[[], bool] = lambda: False,
+        stop: Callable[[], bool] = lambda: False, commit: Callable[[], object] = lambda: None,
     ) -> Evaluation | None:
         """Train up to the last epoch; returns dev's errors, or None where `stop()` ended it early.
 
@@ -61,11 +62,15 @@ class Run:
         evaluated, and after that every `save_step` epochs: to go on from any of these gives what
         would have come without a break. Raises OSError, before it trains, where the folder cannot
         take what the run will write, and later where a file cannot be written.
+
+        Of several processes the first writes, and all stop where one of them shall. `commit()` is
+        called after every step.
         """
-        self._check_folder()
+        if self.trainer.world.is_first:
+            self._check_folder()
         self.save()
         try:
-            return self._train(save_step, 60 * save_minutes, stop)
+            return self._train(save_step, 60 * save_minutes, stop, commit)
         except _Stopped:
             return None
 
@@ -81,30 +86,34 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint. Raises OSError."""
-        save_checkpoint(self.checkpoint, self.trainer.state())
+        if self.trainer.world.is_first:
+            save_checkpoint(self.checkpoint, self.trainer.state())
         self._saved_at = time.monotonic()
 
     def _train(
-        self, save_step: int, save_seconds: float, stop: Callable[[], bool]
+        self, save_step: int, save_seconds: float, stop: Callable[[], bool],
+        commit: Callable[[], object],
     ) -> Evaluation:
         trainer, result = self.trainer, None
 
         def after_step() -> None:
-            is_last, is_over = len(trainer.losses) == len(trainer.loader), stop()
-            if is_last or is_over or time.monotonic() - self._saved_at >= save_seconds:
+            is_over = trainer.world.any(stop())
+            if trainer.epoch_is_done or is_over or time.monotonic() - self._saved_at >= save_seconds:
                 self.save()
             if is_over:
                 raise _Stopped
+            commit()
 
         def break_off() -> None:
-            if stop():
+            if trainer.world.any(stop()):
                 raise _Stopped
 
         with self._board() as board:
             while trainer.epoch < trainer.settings.epochs:
                 loss = trainer.train_epoch(after_step)
                 result = trainer.evaluate(break_off)  # what was trained is saved
-                self._report(board, loss, result)
+                if trainer.world.is_first:
+                    self._report(board, loss, result)
                 self._keep_if_best(result)
                 if trainer.epoch % save_step == 0 or trainer.epoch == trainer.settings.epochs:
                     self.save()
@@ -113,8 +122,10 @@ class Run:
             self._keep_if_best(result)
         return result
 
-    def _board(self) -> SummaryWriter:
+    def _board(self) -> SummaryWriter | nullcontext:
         """Curves, without the points after the step to go on from: they will come again."""
+        if not self.trainer.world.is_first:
+            return nullcontext()
         is_judged = not self.trainer.losses
         return SummaryWriter(self.folder / "tensorboard", purge_step=self.trainer.step + is_judged)
 
@@ -136,4 +147,6 @@ class Run:
                 "epoch": trainer.epoch, "dev_syllable_error_rate": trainer.best_rate,
                 "label_source": trainer.dev.label_source,
             }
-            save_model(self.folder / "best.safetensors", trainer.judged_model, trainer.inventory, facts)
+            if trainer.world.is_first:
+                save_model(self.folder / "best.safetensors", trainer.judged_model,
+                           trainer.inventory, facts)

@@ -22,8 +22,9 @@ class Settings:
     flat_start: float = 0.0  # the part of all steps in which ACE counts over short pieces
     sharpness: float = 0.0  # the weight of the frames' entropy; it rises after the flat start
     epochs: int = 10
-    batch_size: int = 8
-    learning_rate: float = 2e-3  # at its highest
+    batch_size: int = 8  # of each process
+    learning_rate: float = 2e-3  # at its highest, for one process
+    rate_scaling: float = 0.5  # for n processes it is n to this power times as high
     warmup: float = 0.15  # the part of all steps in which the learning rate rises
     weight_decay: float = 1e-2
     clip_norm: float = 5.0  # a longer gradient is shortened to this
@@ -33,3 +34,5 @@ class Settings:
     averaging: float = 0.0  # what a running mean of the weights keeps of itself at a step
     seed: int = 2019
     precision: str = "float32"  # or bfloat16
+    sync_norm: bool = False  # batch normalisation by what all processes see
+    compression: bool = False  # gradients travel in half precision

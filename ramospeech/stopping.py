@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 
 SECONDS_TO_LIVE = 5
 
@@ -10,13 +11,15 @@ SECONDS_TO_LIVE = 5
 class StopRequest:
     """Inside `with`, the first SIGTERM or Ctrl-C only sets `asked`; the next acts as ever.
 
-    Only the main thread of a process can hold one.
+    But `horovodrun` passes on what may have reached the process already: with `patience` a signal
+    within so many seconds of the first is the same one. Only the main thread of a process can hold
+    a request.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-    def __init__(self) -> None:
-        self.asked = False
+    def __init__(self, patience: float = 0.0) -> None:
+        self.asked, self.patience = False, patience
         self._handlers = {}
 
     def __enter__(self) -> "StopRequest":
@@ -28,9 +31,15 @@ class StopRequest:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _ask(self, *_) -> None:
-        self.asked = True
-        self.__exit__()
+    def _ask(self, number: int, *_) -> None:
+        if self.asked:
+            if time.monotonic() - self._asked_at >= self.patience:
+                self.__exit__()
+                signal.raise_signal(number)
+            return
+        self.asked, self._asked_at = True, time.monotonic()
+        if not self.patience:
+            self.__exit__()
         # Not by print, which may be at work on this very stream.
         os.write(sys.__stderr__.fileno(), b"\nstopping after this step; once more stops at once\n")
 

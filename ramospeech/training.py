@@ -2,12 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -25,9 +26,10 @@ from ramospeech.memory import in_pieces
 from ramospeech.metrics import Evaluation
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
-from ramospeech.recognition import Reading
 from ramospeech.settings import Settings
 from ramospeech.sharing import share_between_syllables
+from ramospeech.sync_norm import accompany, synchronise
+from ramospeech.world import World, average
 
 
 class Trainer:
@@ -35,13 +37,16 @@ class Trainer:
 
     `unusable` tells which utterances of the training split were left out, and why; `refused` counts
     how often an utterance was passed over that does not fit into memory. `epoch` epochs are done,
-    and of the next one as many batches as there are `losses`.
+    and of the next one as many batches as there are `losses`. With a `world` of several processes,
+    each has its share of every batch, and all hold the same model after every step.
     """
 
     def __init__(
         self, train: Split, dev: Split, settings: Settings = Settings(),
         device: str = "cpu", workers: int = 0, inventory: Inventory | None = None,
+        world: World = World(),
     ) -> None:
+        self.world = world
         self.dev, self.settings, self.device = dev, settings, device
         self.inventory = inventory or Inventory.read()
         torch.manual_seed(settings.seed)
@@ -51,14 +56,18 @@ class Trainer:
         share_between_syllables(self.model.fc3, self.inventory, settings.sharing)
         self.model.to(device)
         self.average = _average_of(self.model, settings.averaging)
+        if settings.sync_norm:
+            synchronise(self.model, world)
         self._load_data(train, workers)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+            self.model.parameters(), self.top_rate, weight_decay=settings.weight_decay
         )
         self.schedule = LambdaLR(self.optimizer, lambda step: self._rate_factor(step))
         self.epoch, self.step, self.best_rate = 0, 0, math.inf
         self.losses: list[float] = []
+        self.dealt: list[list[int]] = []  # of this epoch: utterances a batch, batches done
         self.refused: Counter[str] = Counter()
+        self._draw_apart()
 
     @property
     def judged_model(self) -> AcousticModel:
@@ -81,7 +90,7 @@ class Trainer:
         )
         self.loader = make_loader(
             dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers,
-            pin_memory=torch.device(self.device).type == "cuda",
+            pin_memory=torch.device(self.device).type == "cuda", world=self.world,
         )
 
     def start_from(self, path: Path) -> None:
@@ -99,6 +108,14 @@ class Trainer:
     def close(self) -> None:
         """End the processes that load data; no more can be trained."""
         del self.loader
+
+    @property
+    def top_rate(self) -> float:
+        """The highest learning rate: higher for the larger batches of several processes.
+
+        By default by the square root of their number, as suits Adam (Malladi et al., NeurIPS 2022).
+        """
+        return self.settings.learning_rate * self.world.size ** self.settings.rate_scaling
 
     @property
     def total_steps(self) -> int:
@@ -119,15 +136,39 @@ class Trainer:
         whole (but batch normalisation sees a piece at a time). An utterance that does not even fit
         alone is passed over; where none is left, the loss is NaN, and no weight moves.
         """
-        parts, refused = in_pieces(batch, self.add_gradients, begin=self.optimizer.zero_grad)
-        self._report_refused(refused)
+        if self.settings.sync_norm and self.world.size > 1:
+            loss = self._gradients_in_step(batch)
+        else:
+            parts, refused = in_pieces(batch, self.add_gradients, begin=self.optimizer.zero_grad)
+            self._report_refused(refused)
+            loss = self._average(parts)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.schedule.step()
         if self.average:
             self.average.update_parameters(self.model)
         self.step += 1
-        return sum(loss for _, loss in parts) if parts else math.nan
+        return loss
+
+    def _average(self, parts: list[tuple[Batch, float]]) -> float:
+        """The mean gradients over all processes instead of this one's; returns the mean loss."""
+        loss = sum(loss for _, loss in parts) if parts else math.nan
+        count = sum(len(piece.indices) for piece, _ in parts)
+        return average(self.world, self.model, loss, count, self.settings.compression)
+
+    def _gradients_in_step(self, batch: Batch) -> float:
+        """With synchronised normalisation: all go forward together, in one piece, equally padded."""
+        self.optimizer.zero_grad()
+        count = len(batch.indices)
+        total = int(self.world.sum([torch.tensor(count)], "utterances")[0])
+        behind = self.world.max(batch.features.shape[1], "frames") - batch.features.shape[1]
+        loss = 0.0
+        if count:
+            padded = replace(batch, features=F.pad(batch.features, (0, 0, 0, behind)))
+            loss = self.add_gradients(padded, share=self.world.size * count / total)
+        else:
+            accompany(self.model)
+        return average(self.world, self.model, loss, 1, self.settings.compression)
 
     def add_gradients(self, batch: Batch, share: float = 1.0) -> float:
         """Forward and backward; the batch counts for `share`. Returns that share of its loss."""
@@ -174,26 +215,48 @@ class Trainer:
         time. Returns the mean loss of the epoch's batches.
         """
         self.model.train()
-        sampler = self.loader.batch_sampler
-        sampler.epoch, sampler.start = self.epoch, len(self.losses)
+        self._deal()
         bar = tqdm(self.loader, desc=f"epoch {self.epoch + 1}/{self.settings.epochs}",
-                   initial=sampler.start, total=len(sampler), leave=False)
+                   initial=len(self.losses), total=len(self.losses) + self.steps_left, leave=False)
         for batch in bar:
             self.losses.append(self.train_batch(batch))
+            self.dealt[-1][1] += 1
+            self.steps_left -= 1
             bar.set_postfix(loss=f"{self.losses[-1]:.2f}")
             after_step()
         losses = [loss for loss in self.losses if not math.isnan(loss)]
-        self.epoch, self.losses = self.epoch + 1, []
+        self.epoch, self.losses, self.dealt = self.epoch + 1, [], []
         return sum(losses) / len(losses) if losses else math.nan
 
-    def evaluate(self, after_each: Callable[[], object] = lambda: None) -> Evaluation:
-        """Error rates on the dev split; calls `after_each()` after each utterance."""
-        def readings() -> Iterator[tuple[int, Reading]]:
-            for reading in recognise_split(self.judged_model, self.inventory, self.dev):
-                yield reading
-                after_each()
+    def _deal(self) -> None:
+        """Let the loader begin behind what is done of this epoch."""
+        sampler = self.loader.batch_sampler
+        if not self.dealt or self.dealt[-1][0] != sampler.whole_size:
+            self.dealt.append([sampler.whole_size, 0])
+        *sampler.dealt, (_, sampler.start) = self.dealt
+        sampler.epoch = self.epoch
+        self.steps_left = len(sampler.plan(self.epoch)) - sampler.start
 
-        return judge(readings(), self.inventory, self.dev)
+    @property
+    def epoch_is_done(self) -> bool:
+        """All of it was trained on; it may be that dev has not judged it."""
+        return bool(self.losses) and self.steps_left == 0
+
+    def evaluate(self, after_each: Callable[[], object] = lambda: None) -> Evaluation:
+        """Error rates on the dev split; calls `after_each()` after each utterance.
+
+        Each process reads its share; as often as any of them, all call `after_each()`.
+        """
+        share = range(self.world.rank, len(self.dev), self.world.size)
+        own = replace(self.dev, utterances=[self.dev.utterances[index] for index in share])
+        readings = {}
+        for place, reading in recognise_split(self.judged_model, self.inventory, own):
+            readings[share[place]] = reading
+            after_each()
+        if len(share) < -(-len(self.dev) // self.world.size):
+            after_each()
+        of_all = [item for part in self.world.gather(readings) for item in part.items()]
+        return judge(of_all, self.inventory, self.dev)
 
     def sample_predictions(self, count: int = 2) -> list[str]:
         """What the model makes of the first utterances of dev, beside what was said."""
@@ -207,7 +270,8 @@ class Trainer:
         return {
             "settings": asdict(self.settings), "syllables": list(self.inventory.symbols),
             "corpus": self.train.corpus, "epoch": self.epoch, "step": self.step,
-            "losses": list(self.losses), "plan": self._fingerprint(),
+            "losses": list(self.losses), "dealt": [list(pair) for pair in self.dealt],
+            "plan": self._fingerprint(),
             "best_rate": self.best_rate, "refused": dict(self.refused),
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "random": torch.get_rng_state(),
@@ -232,24 +296,39 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.best_rate = state["epoch"], state["best_rate"]
         # Where the batches are others than those that were counted, the epoch begins anew.
-        self.losses = state["losses"] if state["plan"] == self._fingerprint() else []
+        same_plan = state["plan"] == self._fingerprint()
+        self.losses = list(state["losses"]) if same_plan else []
+        alone = [[self.settings.batch_size, len(self.losses)]]  # once there was but one process
+        self.dealt = [list(pair) for pair in state.get("dealt", alone)] if same_plan else []
         self.refused = Counter(state["refused"])
-        self.step = self.epoch * len(self.loader) + len(self.losses)
+        self._deal()
+        self.step = (self.epoch + 1) * len(self.loader) - self.steps_left
         self._apply_settings()
         torch.set_rng_state(state["random"])
         if len(state["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["random_cuda"])
+        self._draw_apart()
+
+    def _draw_apart(self) -> None:
+        """Several processes draw their own numbers, for dropout; the first one's are saved."""
+        if self.world.size > 1:
+            torch.manual_seed(hash((self.settings.seed, self.step, self.world.rank)) % 2**63)
+
+    def receive(self, state: dict) -> None:
+        """Go on from the first process's `state()`, as all others do."""
+        if not self.world.is_first:
+            self.load_state(state)
 
     def _fingerprint(self) -> int:
         return self.loader.batch_sampler.fingerprint(self.epoch)
 
     def _apply_settings(self) -> None:
         """Let these settings rule from here on, not those that the optimizer's state holds."""
-        self.schedule.base_lrs = [self.settings.learning_rate]
+        self.schedule.base_lrs = [self.top_rate]
         self.schedule.last_epoch = self.step
         for group in self.optimizer.param_groups:
-            group["initial_lr"] = self.settings.learning_rate
-            group["lr"] = self.settings.learning_rate * self._rate_factor(self.step)
+            group["initial_lr"] = self.top_rate
+            group["lr"] = self.top_rate * self._rate_factor(self.step)
             group["weight_decay"] = self.settings.weight_decay
 
 

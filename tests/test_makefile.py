@@ -40,7 +40,7 @@ def make(house: Path, target: str, *flags: str) -> tuple[int, list[str], str]:
     done = subprocess.run(["make", f"PYTHON={house / 'stub'}", *flags, target], cwd=house,
                           capture_output=True, text=True,
                           env={name: value for name, value in os.environ.items()
-                               if not name.startswith("MAKE") and name != "MFLAGS"})
+                               if not name.startswith(("MAKE", "MFLAGS", "VIRTUAL_", "CONDA_"))})
     notes = (house / "notes").read_text().splitlines() if (house / "notes").exists() else []
     return done.returncode, [note for note in notes if "alive" not in note], done.stderr
 
@@ -82,6 +82,15 @@ def test_a_set_up_that_failed_is_begun_again(house):
     assert status == 0 and sets_up(notes)
 
 
+def test_set_up_builds_horovod_and_does_without(house):
+    stub = (house / "stub").read_text()
+    (house / "stub").write_text(stub.replace("esac", "  *build_horovod*) exit 1 ;;\nesac"))
+    status, notes, _ = make(house, "setup")
+    assert status == 0 and notes[-1] == "-m ramospeech.build_horovod"
+    assert make(house, "setup")[:2] == (0, [])  # and does not try again each time
+    assert make(house, "horovod")[0] != 0
+
+
 def test_tutorial_runs_the_notebooks_in_order(house):
     make(house, "setup")
     _, notes, _ = make(house, "tutorial")
@@ -106,4 +115,4 @@ def test_without_python_it_says_what_to_install(house):
 def test_help_names_every_target(house):
     printed = subprocess.run(["make", "-s"], cwd=house, capture_output=True, text=True).stdout
     named = {line.split()[1] for line in printed.splitlines()}
-    assert named == {"tutorial", "test", "test-slow", "lab", "check-env"}
+    assert named == {"tutorial", "test", "test-slow", "horovod", "export", "lab", "check-env"}

@@ -1,0 +1,211 @@
+"""What several workers are worth: Horovod, DistributedDataParallel, and two trainings side by side.
+
+    python benchmarks/distributed.py [PRESET] [ROUNDS]
+
+Prints a table and writes benchmarks/distributed.json. Two processes of one thread each take turns at
+the same batches, held in memory: one of them alone, both without a word, both with Horovod, both with
+DistributedDataParallel over Gloo. So what else the machine does meets all alike: quote the ratios.
+Then the time that one process needs to start with a list as long as AISHELL's, and its memory; and
+where there is a GPU, how fast one is in float32 and in bfloat16.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from read_manifest import LINES, utterances
+from torch.nn.parallel import DistributedDataParallel
+
+from ramospeech.batches import BucketSampler, find_unusable
+from ramospeech.corpora import open_split
+from ramospeech.files import write_text
+from ramospeech.manifest import write_manifest
+from ramospeech.pinyin import Inventory
+from ramospeech.report import commit, hardware
+from ramospeech.settings import Settings
+from ramospeech.training import Trainer
+from ramospeech.world import World, join_world
+
+OUTPUT = Path(__file__).with_suffix(".json")
+STEPS = {"lesson": 6, "full": 2}
+WAYS = ("one alone", "two apart", "Horovod", "DDP")
+
+
+def main(preset: str = "lesson", rounds: str = "8") -> None:
+    """Start two workers; they write the file."""
+    launcher = Path(sys.executable).with_name("horovodrun")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1",
+                                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
+    subprocess.run([launcher, "-np", "2", "-H", "localhost:2", sys.executable, __file__,
+                    "--worker", preset, rounds], env=environment, check=True)
+
+
+def work(preset: str, rounds: int) -> None:
+    load = os.getloadavg()[0]
+    with join_world() as world:
+        turns = Turns(world, preset)
+        for way in WAYS:
+            turns.take(way)  # PyTorch prepares itself for each shape
+        times = [{way: turns.take(way) for way in WAYS[first % 4:] + WAYS[:first % 4]}
+                 for first in range(rounds)]  # not always in the same order
+        exchange = turns.exchange_seconds()
+        if world.is_first:
+            facts = {"command": f"python benchmarks/distributed.py {preset} {rounds}",
+                     "commit": commit(), "hardware": hardware(), "cores": os.cpu_count(),
+                     "load_before": round(load, 1), "preset": preset,
+                     **summary(times, exchange, turns), "aishell": start_up()}
+            if torch.cuda.is_available():
+                facts["one_gpu"] = gpu_rates(preset)
+            print(json.dumps(facts, indent=2))
+            write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
+
+
+class Turns:
+    """The same batches, trained on in several ways; all begin a turn together."""
+
+    def __init__(self, world: World, preset: str) -> None:
+        self.world = world
+        dist.init_process_group("gloo", rank=world.rank, world_size=world.size)
+        settings, steps = Settings(preset=preset, augment=False), STEPS[preset]
+        train = open_split("mini", "train")
+        few = replace(train, utterances=train.utterances[:steps * settings.batch_size * world.size])
+        self.ours = Trainer(few, few, settings, world=world)
+        self.alone = Trainer(few, few, settings)
+        self.ddp = Trainer(few, few, settings)
+        for trainer in (self.ours, self.alone, self.ddp):
+            trainer.model.train()
+        self.ddp.add_gradients = self._in(DistributedDataParallel(self.ddp.model))
+        self.batches = list(self.ours.loader)
+        self.seconds = sum(int(batch.feature_lengths.sum()) for batch in self.batches) / 100
+
+    def _in(self, parallel: DistributedDataParallel) -> Callable:
+        """`add_gradients`, but forward goes through `parallel`, which exchanges gradients."""
+        def add_gradients(batch, share=1.0):
+            logits = parallel(batch.features, batch.feature_lengths)
+            loss = share * self.ddp._mean_loss(logits, batch)
+            loss.backward()
+            return loss.item()
+
+        return add_gradients
+
+    def take(self, way: str) -> tuple[float, float]:
+        """Seconds until both are done, and processor seconds of both together."""
+        trainer = {"Horovod": self.ours, "DDP": self.ddp}.get(way, self.alone)
+        dist.barrier()
+        started, busy = time.perf_counter(), time.process_time()
+        if way != "one alone" or self.world.is_first:
+            for batch in self.batches:
+                trainer.train_batch(batch)
+        taken = time.perf_counter() - started, time.process_time() - busy
+        wall, processor = zip(*self.world.gather(taken))
+        return max(wall), sum(processor)
+
+    def exchange_seconds(self, times: int = 20) -> float:
+        """Of one exchange of all gradients, both being ready."""
+        for parameter in self.ours.model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        seconds = []
+        for _ in range(times):
+            dist.barrier()
+            started = time.perf_counter()
+            self.ours._average([(self.batches[0], 1.0)])
+            seconds.append(time.perf_counter() - started)
+        return statistics.median(seconds)
+
+
+def summary(times: list[dict], exchange: float, turns: Turns) -> dict:
+    """Medians of ratios of turns that were taken one after the other."""
+    def ratio(one: str, other: str) -> list[float]:
+        """Of the seconds, and of the processor seconds."""
+        return [round(statistics.median(turn[one][kind] / turn[other][kind] for turn in times), 3)
+                for kind in (0, 1)]
+
+    audio = {"one alone": turns.seconds} | {way: 2 * turns.seconds for way in WAYS[1:]}
+    step = statistics.median(turn["two apart"][0] for turn in times) / len(turns.batches)
+    return {
+        "parameters": sum(parameter.numel() for parameter in turns.ours.model.parameters()),
+        "seconds_of_audio_a_second": {
+            way: round(audio[way] / statistics.median(turn[way][0] for turn in times), 1)
+            for way in WAYS},
+        # by the clock, and by processor time, which what else runs on the machine disturbs less
+        "efficiency_horovod": ratio("two apart", "Horovod"),
+        "efficiency_ddp": ratio("two apart", "DDP"),
+        "horovod_against_ddp": ratio("DDP", "Horovod"),
+        "step_seconds": round(step, 4), "exchange_seconds": round(exchange, 4),
+        "exchange_of_step": round(exchange / step, 4),
+    }
+
+
+def gpu_rates(preset: str) -> dict:
+    """Seconds of audio a second on one GPU, batches held in memory."""
+    train, rates = open_split("mini", "train"), {"gpu": hardware("cuda")}
+    for precision in ("float32", "bfloat16"):
+        settings = Settings(preset=preset, precision=precision, batch_size=32, augment=False)
+        trainer = Trainer(train, train, settings, "cuda")
+        trainer.model.train()
+        batches = [batch.to("cuda") for batch in trainer.loader]
+        for _ in range(2):  # the first time PyTorch prepares itself
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            for batch in batches:
+                trainer.train_batch(batch)
+            torch.cuda.synchronize()
+        seconds = sum(int(batch.feature_lengths.sum()) for batch in batches) / 100
+        rates[precision] = round(seconds / (time.perf_counter() - started), 1)
+    return rates
+
+
+def start_up() -> dict:
+    """Processor seconds and memory of a process that reads such a list and plans an epoch."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_manifest(Path(folder) / "train.txt", utterances())
+        done = subprocess.run([sys.executable, __file__, "--start", folder], check=True,
+                              capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def start(folder: str) -> None:
+    """Without the recordings: their lengths are drawn, not read."""
+    from ramospeech.corpora import Split
+    from ramospeech.manifest import read_manifest
+
+    before = most_megabytes()
+    started = time.process_time()
+    split = Split("aishell", "train", read_manifest(Path(folder) / "train.txt"), Path(folder), "")
+    seconds = np.random.default_rng(0).uniform(2, 10, len(split))
+    listed = time.process_time()
+    find_unusable(split, seconds, Inventory.read())
+    checked = time.process_time()
+    BucketSampler(seconds, 16, True).plan(0)
+    facts = {"lines": LINES, "read_seconds": round(listed - started, 2),
+             "check_seconds": round(checked - listed, 2),
+             "plan_seconds": round(time.process_time() - checked, 2),
+             "megabytes_before": before, "megabytes_after": most_megabytes()}
+    print(json.dumps(facts))
+
+
+def most_megabytes() -> int:
+    """The most that this process ever held. (`ru_maxrss` begins with what its parent held.)"""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines()
+               if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if sys.argv[1:2] == ["--worker"]:
+        work(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1:2] == ["--start"]:
+        start(sys.argv[2])
+    else:
+        main(*sys.argv[1:])

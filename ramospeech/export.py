@@ -1,0 +1,32 @@
+"""The training script out of the notebook on distributed training, as `make export` writes it.
+
+    python -m ramospeech.export [NOTEBOOK]
+
+Cells tagged `lesson` (toys, figures, launches) stay in the notebook.
+"""
+
+import sys
+from pathlib import Path
+
+from nbconvert import PythonExporter
+from nbconvert.preprocessors import TagRemovePreprocessor
+
+from ramospeech.files import write_text
+
+NOTEBOOK = Path("notebooks/06_distributed_training.ipynb")
+BUILD = Path("build")
+
+
+def export(notebook: Path, folder: Path = BUILD) -> Path:
+    """Write the script into `folder`; returns its path."""
+    exporter = PythonExporter(exclude_input_prompt=True)
+    exporter.register_preprocessor(
+        TagRemovePreprocessor(remove_cell_tags={"lesson"}), enabled=True)
+    source, _ = exporter.from_filename(str(notebook))
+    script = folder / f"{notebook.stem}.py"
+    write_text(script, source)
+    return script
+
+
+if __name__ == "__main__":
+    print(export(*map(Path, sys.argv[1:2] or [NOTEBOOK])))
