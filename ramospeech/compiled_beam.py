@@ -18,6 +18,7 @@ from ramospeech.losses import BLANK
 NOTHING = -1  # no node, no place in the beam
 ROOT = 0  # the node of the empty prefix
 STAY = BLANK  # a candidate's token where its prefix does not grow
+NEGLIGIBLE = 40.0  # a probability smaller by e^-40 changes no float64
 SLACK = 1e-6  # a bound may be off by the rounding of what it is added up of
 
 NODE = np.dtype([  # a prefix that was in the beam at some time: its parent and one token more
@@ -234,7 +235,7 @@ def _read(tree, beam, candidates, options, model):
 def _add_logs(one, other):
     """The logarithm of the sum of two numbers given by their logarithms."""
     high, low = max(one, other), min(one, other)
-    return high if low == -np.inf else high + math.log1p(math.exp(low - high))
+    return high + math.log1p(math.exp(low - high)) if low > high - NEGLIGIBLE else high
 
 
 # Candidates
