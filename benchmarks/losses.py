@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import mean
 
 import loss_cost
 import torch
@@ -121,6 +122,22 @@ def posteriors(trainer: Trainer) -> dict:
             "softmax": [[round(value, 3) for value in row] for row in y[:, classes].tolist()]}
 
 
+def table(runs: list[dict]) -> list[str]:
+    """The errors after the last step, as the README shows them: their mean, and each seed's."""
+    lines = ["| loss | error on dev | error on test | CPU seconds |", "| --- | --- | --- | --- |"]
+    for name in dict.fromkeys(run["name"] for run in runs):
+        own = [run for run in runs if run["name"] == name]
+        rates = ([run["epochs"][-1]["dev"] for run in own], [run["test"]["rate"] for run in own])
+        seconds = mean(run["epochs"][-1]["seconds"] for run in own)
+        lines.append(f"| {name} | {' | '.join(map(_rates, rates))} | {seconds:.0f} |")
+    return lines
+
+
+def _rates(rates: list[float]) -> str:
+    each = ", ".join(f"{100 * rate:.1f}" for rate in rates)
+    return f"{mean(rates):.1%}" + (f" ({each})" if len(rates) > 1 else "")
+
+
 def load() -> list[dict]:
     return json.loads(OUTPUT.read_text(encoding="utf-8")) if OUTPUT.exists() else []
 
@@ -131,6 +148,7 @@ def main() -> None:
         if (name, seed) not in [(item["name"], item["seed"]) for item in runs]:
             runs.append(run(name, seed, settings))
             write_text(OUTPUT, json.dumps(runs, ensure_ascii=False, indent=1) + "\n")
+    print("\n".join(table(runs)))
     loss_cost.main()
 
 
