@@ -39,7 +39,7 @@ def recognise_split(
             parts, refused = in_pieces(batch, lambda piece, _: recognise_batch(model, piece))
             for piece, hypotheses in parts:
                 for index, hypothesis in zip(piece.indices, hypotheses):
-                    yield index, read_hypothesis(hypothesis, inventory)
+                    yield index, read_hypothesis(hypothesis, inventory, model.stride)
             for index in refused:
                 tqdm.write(f"  does not fit into memory, read as nothing: {split.audio_path(index)}")
                 yield index, Reading([], [])

@@ -29,14 +29,15 @@ class Reading(NamedTuple):
     seconds: list[float]  # when each was recognised: the middle of its output frame
 
 
-def read_hypothesis(hypothesis: Hypothesis, inventory: Inventory) -> Reading:
-    """A decoder's classes and output frames as syllables and seconds."""
-    return Reading(inventory.decode(hypothesis.tokens), frame_seconds(hypothesis.timesteps))
+def read_hypothesis(hypothesis: Hypothesis, inventory: Inventory, stride: int = 1) -> Reading:
+    """A decoder's classes and output frames, of a model of a stride, as syllables and seconds."""
+    return Reading(inventory.decode(hypothesis.tokens),
+                   frame_seconds(hypothesis.timesteps, stride))
 
 
-def frame_seconds(timesteps: Iterable[int]) -> list[float]:
+def frame_seconds(timesteps: Iterable[int], stride: int = 1) -> list[float]:
     """The middles of output frames, in seconds."""
-    return [round((step + 0.5) * OUTPUT_SECONDS, 2) for step in timesteps]
+    return [round((step + 0.5) * stride * OUTPUT_SECONDS, 2) for step in timesteps]
 
 
 @dataclass
@@ -84,7 +85,8 @@ class Recogniser:
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))
         log_probs = self.model(features, lengths).log_softmax(dim=-1)
         hypotheses = DECODERS[self.model.loss](log_probs, self.model.output_lengths(lengths))
-        return [read_hypothesis(hypothesis, self.inventory) for hypothesis in hypotheses]
+        return [read_hypothesis(hypothesis, self.inventory, self.model.stride)
+                for hypothesis in hypotheses]
 
     def _load(self, path: Path | str) -> torch.Tensor | AudioError:
         try:
