@@ -3,10 +3,10 @@
     python benchmarks/losses.py
 
 Trains the lesson preset without its LSTM on `mini`, an output frame each 160 ms, with each loss as
-many steps, from three seeds; with ACE beside CTC in several weights; and, with a frame each 80 ms, CTC,
-and ACE as its paper has it. After every epoch it notes the CPU
-seconds of the training so far, on one thread, and the error on dev; after the last that on test. The
-voices of both are in no other list. All choices were made on dev.
+many steps, from three seeds; with ACE beside CTC in several weights; and, with a frame each 80 ms,
+CTC, and ACE as its paper has it. After every epoch it notes the CPU seconds of the training so far,
+on one thread, and the error on dev; after the last that on test. The voices of both are in no other
+list. All choices were made on dev.
 
 Writes benchmarks/losses.json after each run; those that are in it already are not run again. Then
 benchmarks/loss_cost.py, which measures the losses alone.
