@@ -19,7 +19,7 @@ from ramospeech.corpora import Split
 from ramospeech.disguise import disguise
 from ramospeech.features import BINS, frame_count, log_spectrogram, normalise
 from ramospeech.losses import frames_needed
-from ramospeech.model import REDUCTION
+from ramospeech.model import REDUCTION, output_count
 from ramospeech.pinyin import Inventory
 from ramospeech.stopping import leave_stopping_to_the_parent
 from ramospeech.world import World
@@ -74,16 +74,17 @@ class SpeechDataset(Dataset):
     """The utterances of a split as features and classes; decoded audio stays in memory, up to 4 h.
 
     With `augment` an utterance's speed is changed and spectrograms are masked; the part `disguise`
-    of the utterances gets another voice and room, and a tempo in place of a speed.
+    of the utterances gets another voice and room, and a tempo in place of a speed, at which a model
+    of this `stride` can still hold them.
     Raises AudioError, naming the file, for a recording that cannot be read or is too short.
     """
 
     def __init__(
         self, split: Split, inventory: Inventory, augment: bool = False, seed: int = 0,
-        disguise: float = 0.0,
+        disguise: float = 0.0, stride: int = 1,
     ) -> None:
         self.split, self.inventory, self.seed = split, inventory, seed
-        self.augment, self.disguise = augment, disguise
+        self.augment, self.disguise, self.stride = augment, disguise, stride
         self._waveforms: dict[int, Tensor] = {}
         self._cached_samples = 0
 
@@ -111,7 +112,7 @@ class SpeechDataset(Dataset):
         _refuse_short(self.split.audio_path(index), len(waveform))
         spectrogram = log_spectrogram(waveform)  # (frames, 200)
         if disguised:
-            spectrogram = disguise(spectrogram, rng, REDUCTION * frames_needed(target))
+            spectrogram = disguise(spectrogram, rng, self.stride * REDUCTION * frames_needed(target))
         features = normalise(spectrogram.unsqueeze(0)).squeeze(0)
         if self.augment:
             features = spec_augment(features, rng)
@@ -239,15 +240,15 @@ def _refuse_short(path: Path, samples: int) -> None:
 
 def find_unusable(
     split: Split, seconds: np.ndarray, inventory: Inventory, fastest: float = 1.0,
-    loss: str = "ctc",
+    loss: str = "ctc", stride: int = 1,
 ) -> dict[int, str]:
     """Utterances that the loss cannot align or the model cannot take, each with the reason.
 
-    `fastest` is the highest speed that augmentation plays them at.
+    `fastest` is the highest speed that augmentation plays them at, `stride` the model's.
     """
     unusable = {}
     samples = np.ceil(seconds * SAMPLE_RATE / fastest - 1e-6).astype(int)  # resampling rounds up
-    outputs = frame_count(samples) // REDUCTION
+    outputs = output_count(frame_count(samples), stride)
     for index, (utterance, frames) in enumerate(zip(split.utterances, outputs.tolist())):
         needed = max(1, frames_needed(inventory.encode(utterance.syllables), loss))
         if frames < needed:

@@ -43,9 +43,10 @@ def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: di
     """Write just the weights, in half precision, with what recognition needs to know.
 
     `facts` must hold the `preset` of the model; whatever else it holds is kept beside the weights,
-    with the model's `loss`, which decides how it is decoded, and whether it is `recurrent`.
+    with the model's `loss`, which decides how it is decoded, its `stride`, and whether it is
+    `recurrent`.
     """
-    facts = facts | {"loss": model.loss, "recurrent": model.recurrent}
+    facts = facts | {"loss": model.loss, "recurrent": model.recurrent, "stride": model.stride}
     tensors = {name: _halve(tensor) for name, tensor in model.state_dict().items()}
     metadata = {"ramospeech": json.dumps(facts), "syllables": " ".join(inventory.symbols)}
     write_atomically(path, lambda draft: save_file(tensors, draft, metadata),
@@ -79,10 +80,10 @@ def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
         tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}
     facts = json.loads(metadata["ramospeech"])
     inventory = Inventory(tuple(metadata["syllables"].split(" ")))
-    # Older files say neither: theirs are recurrent models trained with CTC.
-    design = {"recurrent": True, "loss": "ctc"} | facts
-    model = AcousticModel.from_preset(
-        facts["preset"], len(inventory), design["recurrent"], design["loss"])
+    # Older files say none of it: theirs are recurrent models of full rate, trained with CTC.
+    design = {"recurrent": True, "loss": "ctc", "stride": 1} | facts
+    model = AcousticModel.from_preset(facts["preset"], len(inventory), design["recurrent"],
+                                      design["loss"], design["stride"])
     model.load_state_dict(tensors)
     return model.eval(), inventory, facts
 

@@ -164,6 +164,8 @@ def _add_train_command(commands) -> None:
              f"such as 0.5 (default: {default.sharpness})")
     add("--no-recurrent", dest="recurrent", action="store_false", default=None,
         help="leave the LSTM out: convolutions alone")
+    add("--stride", type=_positive, help="how many neighbouring frames become one output frame; "
+        f"for ace, such as 2 (default: {default.stride})")
     add("--learning_rate", "--learning-rate", type=float,
         help="the learning rate at its highest, for one process "
              f"(default: {default.learning_rate})")

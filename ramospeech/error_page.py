@@ -185,8 +185,9 @@ def force_alignment(
         return None
     log_probs = model(features, lengths).log_softmax(dim=-1).cpu()  # (1, T, classes)
     if model.loss == "ace":
-        return frame_seconds(start // 2 for start in _starts(_with_pauses(log_probs), classes))
-    return frame_seconds(_starts(log_probs, classes))
+        starts = [start // 2 for start in _starts(_with_pauses(log_probs), classes)]
+        return frame_seconds(starts, model.stride)
+    return frame_seconds(_starts(log_probs, classes), model.stride)
 
 
 def _starts(log_probs: Tensor, classes: list[int]) -> list[int]:

@@ -45,7 +45,7 @@ def recognise_split(
             parts, refused = in_pieces(batch, lambda piece, _: recognise_batch(model, piece, decode))
             for piece, hypotheses in parts:
                 for index, found in zip(piece.indices, hypotheses):
-                    yield index, read_hypotheses(found, inventory)
+                    yield index, read_hypotheses(found, inventory, model.stride)
             for index in refused:
                 tqdm.write(f"  does not fit into memory, read as nothing: {split.audio_path(index)}")
                 yield index, Reading([], [])

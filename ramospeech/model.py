@@ -13,6 +13,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Conv2d, Dropout, Linear, MaxPool2d, ReLU
+from torch.nn.functional import max_pool1d
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ramospeech.features import BINS
@@ -27,8 +28,9 @@ class AcousticModel(nn.Module):
     `channels` are those of the four convolution blocks, `width` is that of the frames after `fc1`,
     `dropout` acts before the LSTM and before `fc3`, `conv_dropout` in the first two convolution
     blocks, twice as much of it in the last two. Not `recurrent`, it has neither `rnn` nor `fc2`,
-    and a frame sees no more than half a second to either side. `loss` is the one that it learns
-    with, by which recognition chooses the decoder.
+    and a frame sees no more than half a second to either side. Of `stride` neighbouring frames after
+    `fc1` it keeps one, the maximum of each number. `loss` is the one that it learns with, by which
+    recognition chooses the decoder.
     """
 
     def __init__(
@@ -41,11 +43,12 @@ class AcousticModel(nn.Module):
         conv_dropout: float = 0.1,
         recurrent: bool = True,
         loss: str = "ctc",
+        stride: int = 1,
     ) -> None:
         super().__init__()
         if loss not in LOSSES:
             raise ValueError(f"no loss {loss!r}; there are {', '.join(LOSSES)}")
-        self.recurrent, self.loss = recurrent, loss
+        self.recurrent, self.loss, self.stride = recurrent, loss, stride
         little, more = conv_dropout, 2 * conv_dropout
         first, second, third, fourth = channels
         self.dropout = Dropout(dropout)
@@ -85,27 +88,30 @@ class AcousticModel(nn.Module):
 
     @classmethod
     def from_preset(
-        cls, preset: str, vocab_size: int = 1215, recurrent: bool = True, loss: str = "ctc"
+        cls, preset: str, vocab_size: int = 1215, recurrent: bool = True, loss: str = "ctc",
+        stride: int = 1,
     ) -> "AcousticModel":
         """`full`, the model of 2019, or `lesson`, a small one of the same design."""
         if preset not in PRESETS:
             raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
-        return cls(vocab_size, **PRESETS[preset], recurrent=recurrent, loss=loss)
+        return cls(vocab_size, **PRESETS[preset], recurrent=recurrent, loss=loss, stride=stride)
 
     def output_lengths(self, lengths: Tensor | int) -> Tensor | int:
         """How many output frames the model gives for `lengths` input frames."""
-        return lengths // REDUCTION
+        return output_count(lengths, self.stride)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Score every class at every output frame.
 
         `features` is `(batch, frames, 200)`, `lengths` `(batch,)` the frames of each utterance
-        (all of them if left out). Returns logits `(batch, frames // 8, vocab_size)`; those of an
-        utterance do not depend on the padding behind it, those beyond its length mean nothing.
+        (all of them if left out). Returns logits `(batch, frames // 8, vocab_size)`, with a stride
+        that many times fewer, rounded up; those of an utterance do not depend on the padding behind it, those beyond its length mean nothing.
         Raises ValueError where an utterance has fewer than 8 frames.
         """
         lengths = _checked_lengths(features, lengths)
         frames = self.encode(features, lengths)  # (batch, frames // 8, width)
+        if self.stride > 1:
+            frames = _thin_out(frames, lengths // REDUCTION, self.stride)
         if self.recurrent:
             context = self.look_around(self.dropout(frames), self.output_lengths(lengths))
             # The skip lets the convolutions learn from the first step, before the LSTM is any use.
@@ -137,6 +143,18 @@ class AcousticModel(nn.Module):
                 self.rnn(packed)[0], batch_first=True, total_length=frames.shape[1]
             )
         return context
+
+
+def output_count(lengths: Tensor | int, stride: int = 1) -> Tensor | int:
+    """How many output frames a model of a stride gives for `lengths` input frames."""
+    return (lengths // REDUCTION + stride - 1) // stride
+
+
+def _thin_out(frames: Tensor, lengths: Tensor, stride: int) -> Tensor:
+    """The maximum of each `stride` frames; `frames` is `(batch, T, width)`, none below zero."""
+    behind = torch.arange(frames.shape[1], device=frames.device) >= lengths[:, None]  # (batch, T)
+    x = frames.masked_fill(behind[:, :, None], 0).transpose(1, 2)  # (batch, width, T)
+    return max_pool1d(x, stride, ceil_mode=True).transpose(1, 2)
 
 
 def _block(name: str, layers: list[tuple[str, nn.Module]]) -> nn.Sequential:

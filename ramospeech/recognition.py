@@ -31,18 +31,21 @@ class Reading(NamedTuple):
     score: float = 0.0  # the decoder's
 
 
-def read_hypotheses(hypotheses: list[Hypothesis], inventory: Inventory) -> Reading:
-    """A decoder's classes and output frames, best first, as syllables and seconds."""
+def read_hypotheses(
+    hypotheses: list[Hypothesis], inventory: Inventory, stride: int = 1
+) -> Reading:
+    """A decoder's classes and output frames, of a model of a stride, as syllables and seconds."""
     best, *others = [
-        Reading(inventory.decode(item.tokens), frame_seconds(item.timesteps), score=item.score)
+        Reading(inventory.decode(item.tokens), frame_seconds(item.timesteps, stride),
+                score=item.score)
         for item in hypotheses
     ]
     return best._replace(others=tuple(others))
 
 
-def frame_seconds(timesteps: Iterable[int]) -> list[float]:
+def frame_seconds(timesteps: Iterable[int], stride: int = 1) -> list[float]:
     """The middles of output frames, in seconds."""
-    return [round((step + 0.5) * OUTPUT_SECONDS, 2) for step in timesteps]
+    return [round((step + 0.5) * stride * OUTPUT_SECONDS, 2) for step in timesteps]
 
 
 @dataclass
@@ -97,7 +100,8 @@ class Recogniser:
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))
         log_probs = self.model(features, lengths).log_softmax(dim=-1)
         found = self.decode(log_probs, self.model.output_lengths(lengths))
-        return [read_hypotheses(hypotheses, self.inventory) for hypotheses in found]
+        return [read_hypotheses(hypotheses, self.inventory, self.model.stride)
+                for hypotheses in found]
 
     def _load(self, path: Path | str) -> torch.Tensor | AudioError:
         try:

@@ -17,10 +17,11 @@ class Settings:
 
     preset: str = "lesson"
     recurrent: bool = True  # or convolutions alone
+    stride: int = 1  # how many neighbouring frames become one output frame
     loss: str = "ctc"  # or ace, or ctc+ace
     ace_weight: float = 1.0  # of ACE in ctc+ace, that of CTC being 1
     flat_start: float = 0.0  # the part of all steps in which ACE counts over short pieces
-    sharpness: float = 0.0  # the weight of the frames' entropy; it rises after the flat start
+    sharpness: float = 0.0  # the weight of the frames' entropy at the end; it rises from 0
     epochs: int = 10
     batch_size: int = 8  # of each process
     learning_rate: float = 2e-3  # at its highest, for one process

@@ -51,7 +51,8 @@ class Trainer:
         self.inventory = inventory or Inventory.read()
         torch.manual_seed(settings.seed)
         self.model = AcousticModel.from_preset(
-            settings.preset, len(self.inventory), settings.recurrent, settings.loss)
+            settings.preset, len(self.inventory), settings.recurrent, settings.loss,
+            settings.stride)
         self.loss = loss_function(settings.loss, settings.ace_weight)
         share_between_syllables(self.model.fc3, self.inventory, settings.sharing)
         self.model.to(device)
@@ -78,7 +79,7 @@ class Trainer:
         seconds = measure_seconds(train)
         fastest = max(SPEEDS) if self.settings.augment else 1.0
         self.unusable = find_unusable(
-            train, seconds, self.inventory, fastest, self.settings.loss)
+            train, seconds, self.inventory, fastest, self.settings.loss, self.settings.stride)
         refuse_short(self.dev, measure_seconds(self.dev))
         usable = [index for index in range(len(train)) if index not in self.unusable]
         if not usable:
@@ -86,7 +87,7 @@ class Trainer:
         self.train = replace(train, utterances=[train.utterances[index] for index in usable])
         dataset = SpeechDataset(
             self.train, self.inventory, self.settings.augment, self.settings.seed,
-            self.settings.disguise,
+            self.settings.disguise, self.settings.stride,
         )
         self.loader = make_loader(
             dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers,
@@ -101,6 +102,8 @@ class Trainer:
                 f"{path} is a model '{facts['preset']}', not '{self.settings.preset}'")
         if model.recurrent != self.settings.recurrent:
             raise CheckpointError(f"{path} is a model {_with_lstm(model.recurrent)}")
+        if model.stride != self.settings.stride:
+            raise CheckpointError(f"{path} is a model of stride {model.stride}")
         if inventory.symbols != self.inventory.symbols:
             raise CheckpointError(f"{path} was trained with another list of syllables")
         self.model.load_state_dict(model.state_dict())
@@ -194,15 +197,13 @@ class Trainer:
         raise FloatingPointError(f"{reason} at step {self.step} on {paths}")
 
     def loss_of(self, *batch: Tensor) -> Tensor:
-        """The loss at this step: cut for a flat start; later whole, and more and more sharpened."""
+        """The loss at this step: of pieces in a flat start, later whole; more and more sharpened."""
         settings, progress = self.settings, self.step / self.total_steps
-        if progress < settings.flat_start:
-            return self.loss(*cut_evenly(*batch))
-        loss = self.loss(*batch)
+        is_start = progress < settings.flat_start
+        loss = self.loss(*(cut_evenly(*batch) if is_start else batch))
         if settings.sharpness == 0:
             return loss
-        rising = 2 * (progress - settings.flat_start) / (1 - settings.flat_start)
-        return loss + settings.sharpness * min(1.0, rising) * mean_entropy(*batch[:2])
+        return loss + settings.sharpness * progress * mean_entropy(*batch[:2])
 
     def _report_refused(self, indices: list[int]) -> None:
         for index in indices:
@@ -282,11 +283,13 @@ class Trainer:
     def load_state(self, state: dict) -> None:
         """Go on from what `state` gave. Raises ValueError where it is of another design."""
         state = {"losses": [], "plan": None, "refused": {}} | state  # once it lacked them
-        held, syllables = {"recurrent": True} | state["settings"], tuple(state["syllables"])
+        held, syllables = {"recurrent": True, "stride": 1} | state["settings"], tuple(state["syllables"])
         if held["preset"] != self.settings.preset:
             raise ValueError(f"it holds the model '{held['preset']}', not '{self.settings.preset}'")
         if held["recurrent"] != self.settings.recurrent:
             raise ValueError(f"it holds a model {_with_lstm(held['recurrent'])}")
+        if held["stride"] != self.settings.stride:
+            raise ValueError(f"it holds a model of stride {held['stride']}")
         if syllables != self.inventory.symbols:
             raise ValueError("it was trained with another list of syllables")
         self.model.load_state_dict(state["model"])

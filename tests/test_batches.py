@@ -1,5 +1,6 @@
 """From a split to batches: nothing lost, nothing twice, and the same on every run."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import groupby, product
@@ -319,8 +320,8 @@ def fewest_frames(target: list[int]) -> int:
     raise AssertionError("no path")
 
 
-@pytest.mark.parametrize("fastest", [1.0, 1.1])
-def test_find_unusable_agrees_with_trying(tmp_path, fastest):
+@pytest.mark.parametrize("fastest, stride", [(1.0, 1), (1.1, 1), (1.0, 2)])
+def test_find_unusable_agrees_with_trying(tmp_path, fastest, stride):
     """A recording is usable where its features, at the highest speed, hold a path of its target."""
     targets = ["ma1", "ma1 ma1", "ma1 ma2 ma1", "ma1 ma1 ma2", "ma1 ma1 ma1"]
     edges = [400 + 160 * (8 * outputs - 1) for outputs in range(1, 7)]  # samples of n output frames
@@ -331,9 +332,9 @@ def test_find_unusable_agrees_with_trying(tmp_path, fastest):
     expected = set()
     for index, utterance in enumerate(split.utterances):
         samples = len(change_speed(torch.zeros(recordings[index][0]), fastest))
-        if frame_count(samples) // 8 < fewest_frames(INVENTORY.encode(utterance.syllables)):
+        if math.ceil(frame_count(samples) // 8 / stride) < fewest_frames(INVENTORY.encode(utterance.syllables)):
             expected.add(index)
-    found = find_unusable(split, measure_seconds(split), INVENTORY, fastest)
+    found = find_unusable(split, measure_seconds(split), INVENTORY, fastest, stride=stride)
     assert set(found) == expected
     assert 0 < len(expected) < len(split)
     assert all(split.utterances[index].path in reason for index, reason in found.items())

@@ -112,7 +112,7 @@ def test_missing_files_and_folders_are_named(tmp_path, load):
 def test_a_model_file_gives_the_same_model_in_half_precision(model, model_file):
     loaded, inventory, facts = load_model(model_file)
     assert inventory == INVENTORY
-    assert facts == FACTS | {"loss": "ctc", "recurrent": True}
+    assert facts == FACTS | {"loss": "ctc", "recurrent": True, "stride": 1}
     assert not loaded.training
     features = torch.randn(2, 80, 200)
     with torch.inference_mode():
@@ -122,14 +122,15 @@ def test_a_model_file_gives_the_same_model_in_half_precision(model, model_file):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("recurrent", [True, False])
-def test_a_model_file_tells_loss_and_design(tmp_path, loss, recurrent):
+@pytest.mark.parametrize("recurrent, stride", [(True, 1), (False, 1), (False, 2)])
+def test_a_model_file_tells_loss_and_design(tmp_path, loss, recurrent, stride):
     """Whatever the facts say that are handed over: the model knows better."""
     path = tmp_path / "model.safetensors"
-    model = AcousticModel.from_preset("lesson", len(INVENTORY), recurrent, loss)
+    model = AcousticModel.from_preset("lesson", len(INVENTORY), recurrent, loss, stride)
     save_model(path, model, INVENTORY, FACTS | {"loss": "ctc", "recurrent": True})
     loaded, _, facts = load_model(path)
-    assert (loaded.loss, loaded.recurrent) == (facts["loss"], facts["recurrent"]) == (loss, recurrent)
+    assert (loaded.loss, loaded.recurrent, loaded.stride) == (loss, recurrent, stride)
+    assert (facts["loss"], facts["recurrent"], facts["stride"]) == (loss, recurrent, stride)
     assert loaded.state_dict().keys() == model.state_dict().keys()
 
 
@@ -137,7 +138,7 @@ def test_a_model_file_without_these_facts_is_recurrent_and_ctc(model_file):
     """As those of before there was a choice."""
     loaded, _, facts = load_model(rewritten(model_file, ramospeech='{"preset": "lesson"}'))
     assert facts == {"preset": "lesson"}
-    assert (loaded.loss, loaded.recurrent) == ("ctc", True)
+    assert (loaded.loss, loaded.recurrent, loaded.stride) == ("ctc", True, 1)
 
 
 def test_a_model_file_is_half_the_size(model, model_file):

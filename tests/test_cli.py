@@ -141,7 +141,7 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
 
 
 @pytest.mark.parametrize("flags, words", [
-    (["--loss", "ace", "--no-recurrent"], "model 'lesson' without an LSTM.*; loss ace; "),
+    (["--loss", "ace", "--no-recurrent", "--stride", "2"], "model 'lesson' without an LSTM.*; loss ace; "),
     (["--loss", "ctc+ace", "--ace_weight", "0.3"], r"model 'lesson'.*; loss ctc\+ace \(0.3 times ace\); "),
 ])
 def test_the_loss_travels_with_the_model(ramospeech, flags, words):
@@ -151,6 +151,7 @@ def test_the_loss_travels_with_the_model(ramospeech, flags, words):
     file = Path("runs") / "dfcnn" / "best.safetensors"
     model, _, facts = load_model(file)
     assert model.loss == facts["loss"] == flags[1]
+    assert model.stride == facts["stride"] == (2 if "--stride" in flags else 1)
     assert model.recurrent == facts["recurrent"] == ("--no-recurrent" not in flags)
     status, out, err = ramospeech("train", "--epochs", 2, "--load_model")
     assert (status, err) == (0, []) and re.search(words, out[1])

@@ -140,6 +140,28 @@ def test_convolutions_alone_are_the_model_without_its_lstm(preset):
     assert 25 * 8 - 84 < seen.min() < seen.max() < 25 * 8 + 84 and features.grad[1].abs().sum() == 0
 
 
+@given(lengths=st.lists(st.integers(REDUCTION, 60), min_size=1, max_size=3),
+       stride=st.integers(2, 4), garbage=st.sampled_from([0.0, 1e20]))
+@settings(max_examples=25)
+def test_a_stride_keeps_the_maximum_of_neighbouring_frames(lengths, stride, garbage):
+    """Against a loop over the frames of each utterance; in a batch, whatever lies behind it."""
+    alone = AcousticModel.from_preset("lesson", CLASSES, recurrent=False, stride=stride).eval()
+    alone.load_state_dict(MODELS["lesson"].state_dict(), strict=False)
+    batch = torch.full((len(lengths), max(lengths), 200), garbage)
+    for row, length in zip(batch, lengths):
+        row[:length] = torch.randn(length, 200)
+    with torch.inference_mode():
+        logits = alone(batch, torch.tensor(lengths))
+        counts = alone.output_lengths(torch.tensor(lengths)).tolist()
+        for row, length, utterance, count in zip(logits, lengths, batch, counts):
+            frames = alone.encode(utterance[None, :length], torch.tensor([length]))[0]
+            groups = [frames[start : start + stride] for start in range(0, len(frames), stride)]
+            expected = alone.fc3(torch.stack([group.max(dim=0).values for group in groups]))
+            assert count == len(groups) == alone.output_lengths(length)
+            torch.testing.assert_close(row[:count], expected, rtol=1e-4, atol=1e-4)
+    assert logits.shape[1] == max(counts)
+
+
 def test_an_unknown_loss_is_refused():
     with pytest.raises(ValueError, match="no loss 'focal'; there are ctc, ace, ctc.ace"):
         AcousticModel(loss="focal")

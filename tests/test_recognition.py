@@ -13,7 +13,7 @@ from ramospeech.checkpoints import CheckpointError, save_model
 from ramospeech.features import extract_features
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
-from ramospeech.recognition import OUTPUT_SECONDS, Recogniser
+from ramospeech.recognition import OUTPUT_SECONDS, Recogniser, frame_seconds
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +143,9 @@ def test_a_model_file_is_recognised_with(recogniser, recordings, tmp_path):
     assert all(transcript.pinyin and transcript.error is None for transcript in heard)
     with pytest.raises(CheckpointError):
         Recogniser.load(tmp_path / "missing.safetensors")
+
+
+def test_a_stride_makes_output_frames_longer():
+    """80 ms each, or 160 ms; the time is that of the middle."""
+    assert frame_seconds([0, 1, 5]) == [0.04, 0.12, 0.44]
+    assert frame_seconds([0, 1, 5], stride=2) == [0.08, 0.24, 0.88]

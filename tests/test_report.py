@@ -13,7 +13,7 @@ from ramospeech import report
 from ramospeech.evaluation import judge
 from ramospeech.metrics import Evaluation
 from ramospeech.pinyin import Inventory
-from ramospeech.recognition import Reading
+from ramospeech.recognition import Reading, frame_seconds
 
 REPOSITORY = Path(__file__).parent.parent
 MODEL = Path("models/some.safetensors")
@@ -123,6 +123,44 @@ def test_the_log_shows_the_figures_of_its_files():
         script = runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
         results = json.loads(script["RESULTS"].read_text(encoding="utf-8"))
         assert "\n".join(script["table"](results)) in page
+
+
+def test_the_readme_shows_the_figures_of_the_losses(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    errors, costs = (runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
+                     for name in ("losses", "loss_cost"))
+    runs, facts = (json.loads(script["OUTPUT"].read_text(encoding="utf-8"))
+                   for script in (errors, costs))
+    assert "\n".join(errors["table"](runs)) in readme
+    assert "\n".join(costs["usual_table"](facts["rows"][0])) in readme
+    assert facts["rows"][0]["size"] == costs["USUAL"]
+    for commit in {facts["commit"], *(run["commit"] for run in runs)}:
+        assert commit in readme
+    planned = {(name, seed): vars(settings) for name, seed, settings in errors["plan"]()}
+    for run in runs:  # a setting that came later is missing in an older run
+        assert run["settings"].items() <= planned[run["name"], run["seed"]].items()
+
+
+def test_the_losses_by_name_and_seed(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    script = runpy.run_path(str(REPOSITORY / "benchmarks" / "losses.py"))
+    runs = [{"name": name, "epochs": [{"dev": 1.0}, {"dev": dev, "seconds": 80.0}],
+             "test": {"rate": test}}
+            for name, dev, test in (("CTC", 0.2, 0.25), ("ACE", 0.5, 0.5), ("CTC", 0.1, 0.35))]
+    assert script["table"](runs)[2:] == ["| CTC | 15.0% (20.0, 10.0) | 30.0% (25.0, 35.0) | 80 |",
+                                         "| ACE | 50.0% | 50.0% | 80 |"]
+
+
+def test_doubles_are_equal_syllables_in_neighbouring_frames(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    script = runpy.run_path(str(REPOSITORY / "benchmarks" / "losses.py"))
+    frames = [1, 2, 3, 5, 6, 7]
+    reading = Reading("ma1 ma1 ma1 ma1 ba1 ma1".split(), frame_seconds(frames))
+    single = script["without_doubles"](reading)
+    assert single.syllables == "ma1 ma1 ba1 ma1".split()
+    assert single.seconds == frame_seconds([1, 5, 6, 7])
+    assert script["without_doubles"](Reading([], [])).syllables == []
 
 
 def test_the_table_has_a_row_without_what_is_outside():

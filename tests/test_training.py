@@ -52,7 +52,7 @@ def test_the_loss_falls(train, dev):
 
 @pytest.mark.parametrize("change", [
     {}, {"augment": False}, {"sharing": 0.0}, {"precision": "bfloat16"}, {"preset": "full"},
-    {"loss": "ace", "recurrent": False}, {"loss": "ctc+ace"},
+    {"loss": "ace", "recurrent": False}, {"loss": "ctc+ace"}, {"stride": 2},
 ])
 def test_one_step_moves_every_weight(train, dev, change):
     trainer = Trainer(few(train, 4), dev, replace(SETTINGS, **change))
@@ -187,13 +187,17 @@ def test_ace_takes_what_ctc_cannot_align(train, dev):
         assert list(Trainer(split, dev, replace(plain, loss=loss)).unusable) == unusable
 
 
-@pytest.mark.parametrize("change", [{"recurrent": False}, {"recurrent": False, "loss": "ace"}])
-def test_another_design_is_not_gone_on_with(train, dev, tmp_path, change):
+@pytest.mark.parametrize("change, words", [
+    ({"recurrent": False}, "a model without an LSTM"),
+    ({"recurrent": False, "loss": "ace"}, "a model without an LSTM"),
+    ({"stride": 2}, "a model of stride 2"),
+])
+def test_another_design_is_not_gone_on_with(train, dev, tmp_path, change, words):
     one, other = Trainer(train, dev, SETTINGS), Trainer(train, dev, replace(SETTINGS, **change))
-    with pytest.raises(ValueError, match="a model without an LSTM"):
+    with pytest.raises(ValueError, match=words):
         one.load_state(other.state())
     save_model(tmp_path / "model.safetensors", other.model, other.inventory, {"preset": "lesson"})
-    with pytest.raises(CheckpointError, match="a model without an LSTM"):
+    with pytest.raises(CheckpointError, match=words):
         one.start_from(tmp_path / "model.safetensors")
 
 
