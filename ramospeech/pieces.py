@@ -1,6 +1,7 @@
 """A long recording in pieces, cut where it is quietest, so that an hour needs little memory."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ramospeech.audio import SILENCE, AudioError, read_blocks, resample
+from ramospeech.audio import SILENCE, AudioError, audio_seconds, read_blocks, resample
 from ramospeech.features import frame_count
 from ramospeech.model import REDUCTION
 
@@ -44,6 +45,13 @@ def read_pieces(path: Path | str) -> Iterator[Piece]:
             reason = f"too short: {len(part) / rate:.3f} s"
     if reason:
         raise AudioError(f"{path}: {reason if read else 'empty: no samples'}")
+
+
+def whole_seconds(path: Path | str) -> float:
+    """The length that the header of a recording states; of one that cannot be read, none."""
+    with suppress(AudioError):
+        return audio_seconds(path)
+    return 0.0
 
 
 def _cut(path: Path | str) -> Iterator[tuple[np.ndarray, int]]:

@@ -10,7 +10,7 @@ with the words. A recording longer than a minute is read in pieces, each written
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import nlargest
 from itertools import islice
@@ -21,19 +21,18 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ramospeech.audio import AudioError
+from ramospeech.audio import SAMPLE_RATE, AudioError
 from ramospeech.decoders import Hypothesis, best_paths
-from ramospeech.joint_search import Heard, JointWeights, joint_search, slots_from_posteriors
+from ramospeech.joint_search import HYPOTHESES, JointWeights, from_posteriors, joint_search
 from ramospeech.metrics import edits
 from ramospeech.paths import SHIPPED_MODEL
 from ramospeech.pieces import Piece, read_pieces
+from ramospeech.pinyin import Inventory
 from ramospeech.pinyin_to_hanzi import Converter
 from ramospeech.prefix_beam import prefix_beam_search
 from ramospeech.recognition import Reading, Recogniser, frame_seconds
 from ramospeech.word_lattice import Lattice, Writing, given
 from ramospeech.word_model import WordModel
-
-HYPOTHESES, ALTERNATIVES = 4, 8  # tuned with JointWeights
 
 
 class Sentence(NamedTuple):
@@ -99,17 +98,12 @@ def join_readings(first: Reading, second: Reading) -> Reading:
 
 
 class SpeechToText:
-    """A recogniser and a model of words.
-
-    `hypotheses` of the recogniser are searched, and in each `alternatives` syllables at a place.
-    """
+    """A recogniser and a model of words."""
 
     def __init__(
-        self, recogniser: Recogniser, words: WordModel, weights: JointWeights = JointWeights(),
-        hypotheses: int = HYPOTHESES, alternatives: int = ALTERNATIVES,
+        self, recogniser: Recogniser, words: WordModel, weights: JointWeights = JointWeights()
     ) -> None:
         self.recogniser, self.words, self.weights = recogniser, words, weights
-        self.hypotheses, self.alternatives = hypotheses, alternatives
 
     @classmethod
     def load(cls, model: Path = SHIPPED_MODEL, device: str = "cpu") -> "SpeechToText":
@@ -117,12 +111,14 @@ class SpeechToText:
         return cls(Recogniser.load(model, device), WordModel.load())
 
     def transcribe(
-        self, paths: Iterable[Path | str], batch_size: int = 8, count: int = 1
+        self, paths: Iterable[Path | str], batch_size: int = 8, count: int = 1,
+        tell: Callable[[float], object] = lambda seconds: None,
     ) -> Iterator[Text]:
         """What is said in recordings, in the order given; a file that cannot be read gives an `error`.
 
-        Each has the `count` best ways to write it, or as many as there are. What is held at once is
-        `batch_size` pieces of a minute, however long the recordings are.
+        Each has the `count` best ways to write it, or as many as there are. A few pieces of a
+        minute are held at once, however long the recordings are; `tell` hears how many seconds were
+        done.
         """
         work = _work(paths)
         while group := list(islice(work, 2 * batch_size)):  # each piece, and the end of each file
@@ -131,6 +127,7 @@ class SpeechToText:
             for text, piece in group:
                 if piece:
                     text.add(next(found))
+                    tell(len(piece.waveform) / SAMPLE_RATE)
                 else:
                     yield text
 
@@ -154,34 +151,36 @@ class SpeechToText:
         """From `(T, classes)` of what begins at second `start`."""
         inventory = self.recogniser.inventory
         hypotheses = self._hypotheses(log_probs)
-        best, *others = [Reading(inventory.decode(item.tokens),
-                                 [round(start + second, 2) for second in frame_seconds(item.timesteps)],
-                                 score=item.score) for item in hypotheses]
-        slots = [slots_from_posteriors(log_probs, item, inventory, self.alternatives)
-                 for item in hypotheses]
-        writings = joint_search([Heard(*pair) for pair in zip(slots, (h.score for h in hypotheses))],
-                                self.words, self.weights, count)
-        sentences = [self._sentence(writing, [best, *others]) for writing in writings]
-        return Text("", sentences or self._as_heard(best), best._replace(others=tuple(others)))
+        readings = [_reading(item, inventory, start) for item in hypotheses]
+        heard = from_posteriors(log_probs, hypotheses, inventory)
+        sentences = [self._sentence(writing, readings) for writing in
+                     joint_search(heard, self.words, self.weights, count)]
+        best = readings[0]._replace(others=tuple(readings[1:]))
+        return Text("", sentences or [self._as_heard(best)], best)
 
     def _sentence(self, writing: Writing, readings: list[Reading]) -> Sentence:
-        """With the seconds of the hypothesis that is most like it."""
-        alike = min((reading for reading in readings if len(reading.syllables) == len(writing.syllables)),
-                    key=lambda reading: edits(reading.syllables, writing.syllables))
+        """With the seconds of the reading that is most like it."""
+        alike = min((item for item in readings if len(item.syllables) == len(writing.syllables)),
+                    key=lambda item: edits(item.syllables, writing.syllables))
         return Sentence(tuple(writing.hanzi), writing.syllables, tuple(alike.seconds),
                         log_prob(writing, self.words), writing.score)
 
-    def _as_heard(self, reading: Reading) -> list[Sentence]:
-        """Where no hanzi is read as any syllable at some place: what can be written, the rest as heard."""
-        (candidate,) = Converter(self.words).candidates(" ".join(reading.syllables))
-        return [Sentence((candidate.hanzi,), tuple(reading.syllables), tuple(reading.seconds),
-                         candidate.log_prob, reading.score)]
+    def _as_heard(self, reading: Reading) -> Sentence:
+        """For what cannot be written: hanzi where there are any, the rest in pinyin."""
+        (found,) = Converter(self.words).candidates(" ".join(reading.syllables))
+        return Sentence((found.hanzi,), tuple(reading.syllables), tuple(reading.seconds),
+                        found.log_prob, reading.score)
 
     def _hypotheses(self, log_probs: Tensor) -> list[Hypothesis]:
         """The n best; a model that learned with ACE alone has only its best path."""
         if self.recogniser.model.loss == "ace":
             return best_paths("ace")(log_probs[None])[0]
-        return prefix_beam_search(log_probs, nbest=self.hypotheses)
+        return prefix_beam_search(log_probs, nbest=HYPOTHESES)
+
+
+def _reading(hypothesis: Hypothesis, inventory: Inventory, start: float) -> Reading:
+    seconds = [round(start + second, 2) for second in frame_seconds(hypothesis.timesteps)]
+    return Reading(inventory.decode(hypothesis.tokens), seconds, score=hypothesis.score)
 
 
 def log_prob(writing: Writing, words: WordModel) -> float:
