@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Iterator
 from itertools import product
-from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,12 +74,12 @@ def greedy_errors(listened: list[Listened], recogniser: Recogniser, converter: C
 
 def joint_errors(
     listened: list[Listened], recogniser: Recogniser, converter: Converter, weights: JointWeights,
-    hypotheses: int = HYPOTHESES, floor: float = FLOOR,
+    hypotheses: int = HYPOTHESES,
 ) -> Errors:
     """With the joint search."""
     errors = Errors(ErrorCounts(), ErrorCounts())
     for item in listened:
-        heard = from_posteriors(item.log_probs, item.nbest[:hypotheses], recogniser.inventory, floor)
+        heard = from_posteriors(item.log_probs, item.nbest[:hypotheses], recogniser.inventory)
         best = joint_search(heard, converter.model, weights)
         errors.add(item.utterance, best[0].hanzi if best else "",
                    list(best[0].syllables) if best else [])
@@ -91,13 +90,12 @@ def tune(recogniser: Recogniser, converter: Converter) -> None:
     listened = list(listen(open_split("audio-cmn", "dev"), recogniser))
     greedy = greedy_errors(listened, recogniser, converter)
     print(f"greedy: {greedy.hanzi.rate:.1%} of hanzi wrong")
-    for hypotheses, floor, length, language in product(
-            TRIED, (-5.0, -8.0, -inf), (0.0, 1.0, 2.0), (0.5, 0.7, 1.0)):
+    for hypotheses, language, length in product(TRIED, (0.5, 0.7, 1.0, 1.4), (0.0, 2.0)):
         if hypotheses == 1 and length:
             continue  # the number of syllables is given
         errors = joint_errors(listened, recogniser, converter, JointWeights(language, length),
-                              hypotheses, floor)
-        print(f"{hypotheses} hypotheses, floor {floor}, length {length}, language {language}: "
+                              hypotheses)
+        print(f"{hypotheses} hypotheses, length {length}, language {language}: "
               f"{errors.hanzi.rate:.2%} of hanzi, {errors.syllables.rate:.2%} of syllables wrong",
               flush=True)
 
