@@ -33,7 +33,7 @@ from ramospeech.recognition import Recogniser
 from ramospeech.report import commit, hardware
 
 
-TRIED = (1, 4)  # hypotheses
+TRIED = (1, 2, 4)  # hypotheses
 
 
 class Listened(NamedTuple):
