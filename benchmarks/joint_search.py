@@ -33,6 +33,7 @@ from ramospeech.recognition import Recogniser
 from ramospeech.report import commit, hardware
 
 
+OUTPUT = Path(__file__).with_suffix(".json")
 TRIED = (1, 2, 4)  # hypotheses
 
 
@@ -121,8 +122,15 @@ def main() -> None:
              "syllable_error": {"greedy": round(greedy.syllables.rate, 4),
                                 "joint": round(joint.syllables.rate, 4)}}
     print(json.dumps(facts["hanzi_error"]), json.dumps(facts["syllable_error"]))
-    write_text(Path(__file__).with_suffix(".json"),
-               json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+    write_text(OUTPUT, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+
+
+def table(facts: dict) -> list[str]:
+    """The results as the README shows them."""
+    rows = [f"| {name} | {facts['hanzi_error'][kind]:.1%} | {facts['syllable_error'][kind]:.1%} |"
+            for name, kind in (("as heard", "greedy"), ("with the words", "joint"))]
+    return ["| audio-cmn test | hanzi wrong | toned syllables wrong |", "| --- | --- | --- |", *rows,
+            "", f"By `{facts['command']}` at commit {facts['commit']}."]
 
 
 if __name__ == "__main__":
