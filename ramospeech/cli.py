@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train_command(commands)
     _add_evaluate_command(commands)
     _add_transcribe_command(commands)
+    _add_speech_command(commands)
     _add_train_lm_command(commands)
     _add_hanzi_command(commands)
     return parser
@@ -485,6 +486,76 @@ def _spoken(reading, timestamps: bool) -> str:
                     for syllable, second in zip(reading.syllables, reading.seconds))
 
 
+# From speech to hanzi
+
+
+def _add_speech_command(commands) -> None:
+    parser = _command(commands, "speech2text", run_speech2text, "write the hanzi of recordings")
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE",
+        help="a recording: WAV, FLAC, OGG or MP3, at any rate, of any length")
+    add("--corpus", metavar="NAME", help=f"instead of files: {_CORPORA.removeprefix('the corpus: ')}")
+    add("--split", default="test", help="which list of the corpus")
+    add("--index", type=_whole, nargs="+", metavar="I",
+        help="which utterances of the list, counted from 0; printed with reference and error rates")
+    add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
+    add("--nbest", type=_positive, default=1, metavar="N",
+        help="how many sentences to give of each recording, with the score of sound and words")
+    add("--batch_size", "--batch-size", type=_positive, default=8, help="recordings at once")
+    add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
+    add("--json", action="store_true", help="print one JSON object a line")
+
+
+def run_speech2text(options) -> int:
+    from tqdm import tqdm
+
+    from ramospeech.pieces import LONGEST, whole_seconds
+    from ramospeech.speech_to_text import SpeechToText
+
+    files, references = _speech_files(options)
+    speech = SpeechToText.load(options.model, _device(options.device))
+    _compile_search()
+    total = sum(map(whole_seconds, files))
+    hide_bar = True if len(files) == 1 and total <= LONGEST else None  # None: where no one looks
+    failures = 0
+    with tqdm(total=total, unit=" s of sound", disable=hide_bar, leave=False) as bar:
+        texts = speech.transcribe(files, options.batch_size, options.nbest, bar.update)
+        for number, (text, reference) in enumerate(zip(texts, references), start=1):
+            failures += text.error is not None
+            _print_text(number, text, reference, options.json, several=len(files) > 1)
+    return 1 if failures else 0
+
+
+def _speech_files(options) -> tuple[list, list]:
+    """Recordings, and the utterance that each of them is, or None."""
+    if bool(options.files) == bool(options.corpus) or bool(options.corpus) != bool(options.index):
+        raise ValueError("speech2text takes either files, or --corpus with --index")
+    if options.files:
+        return options.files, [None] * len(options.files)
+    split = open_split(options.corpus, options.split)
+    for index in options.index:
+        if index >= len(split):
+            raise ValueError(f"--index {index}: the list {split.name} of {split.corpus} has "
+                             f"utterances 0 to {len(split) - 1}")
+    return ([split.audio_path(index) for index in options.index],
+            [split.utterances[index] for index in options.index])
+
+
+def _print_text(number: int, text, reference, as_json: bool, several: bool) -> None:
+    from tqdm import tqdm
+
+    from ramospeech.speech_lines import text_facts, text_lines
+
+    if as_json:
+        tqdm.write(_printable(json.dumps(text_facts(text, reference), ensure_ascii=False)))
+    elif text.error:
+        tqdm.write(f"ramospeech: {text.error}", file=sys.stderr)
+    else:
+        lines = [f"FILE {number}: {text.file}"] if several else []
+        tqdm.write(_printable("\n".join([*lines, *text_lines(number, text, reference)])))
+    sys.stdout.flush()
+
+
 # Decoders and language models
 
 
@@ -516,17 +587,23 @@ def _decoder(options, loss: str, inventory):
     if loss == "ace":
         raise ValueError("--decoder prefix is for models trained with ctc; this one learned with ace")
     from ramospeech.arpa import read_arpa
-    from ramospeech.prefix_beam import prefix_beam_search, warm_up
+    from ramospeech.prefix_beam import prefix_beam_search
 
     path = SHIPPED_LANGUAGE_MODEL if options.lm == "shipped" else options.lm and Path(options.lm)
     settings = {"beam_width": options.beam_width, "nbest": options.nbest}
     if path:
         settings |= {"language_model": read_arpa(path, inventory), "lm_weight": options.lm_weight,
                      "length_bonus": options.length_bonus}
+    _compile_search()
+    return lambda log_probs, lengths: prefix_beam_search(log_probs, lengths, **settings)
+
+
+def _compile_search() -> None:
+    from ramospeech.prefix_beam import warm_up
+
     seconds = warm_up()
     if seconds > 5:  # otherwise it was loaded
         print(f"the search was compiled in {seconds:.0f} s; the next start need not", file=sys.stderr)
-    return lambda log_probs, lengths: prefix_beam_search(log_probs, lengths, **settings)
 
 
 def _decoder_facts(options) -> dict:

@@ -30,8 +30,11 @@ class Heard(NamedTuple):
 class JointWeights(NamedTuple):
     """What was tuned on the words of audio-cmn's dev list: `benchmarks/joint_search.py --tune`."""
 
-    language: float = 0.7
-    length: float = 0.0
+    language: float = 1.0
+    length: float = 2.0
+
+
+HYPOTHESES, ALTERNATIVES, FLOOR = 2, 8, -8.0  # how much is searched; more did not help dev
 
 
 def joint_search(
@@ -61,13 +64,26 @@ def _writable(slot: Slot, model: WordModel) -> Slot:
     return {syllable: weight for syllable, weight in slot.items() if model.readings((syllable,))}
 
 
+def from_posteriors(
+    log_probs: Tensor, hypotheses: Sequence[Hypothesis], inventory: Inventory, floor: float = FLOOR
+) -> list[Heard]:
+    """What to search of the n best, best first; `log_probs` is `(T, classes)`.
+
+    A hypothesis whose score lies below the best one's by more than `floor` is left out.
+    """
+    return [Heard(slots_from_posteriors(log_probs, item, inventory, floor=floor), item.score)
+            for item in hypotheses if item.score - hypotheses[0].score >= floor]
+
+
 def slots_from_posteriors(
-    log_probs: Tensor, hypothesis: Hypothesis, inventory: Inventory, count: int = 8
+    log_probs: Tensor, hypothesis: Hypothesis, inventory: Inventory, count: int = ALTERNATIVES,
+    floor: float = FLOOR,
 ) -> list[Slot]:
     """What else the model thought of where it heard each syllable; `log_probs` is `(T, classes)`.
 
     A syllable is judged by its best frame from where it begins to where the next one does. `count`
-    syllables may stand at a place, the one that was heard among them.
+    syllables may stand at a place, the one that was heard among them; none whose logarithm is below
+    `floor`.
     """
     ends = [*hypothesis.timesteps[1:], len(log_probs)]
     slots = []
@@ -77,7 +93,8 @@ def slots_from_posteriors(
                    for other in best.topk(min(count + 2, len(best))).indices.tolist()}
         weights[inventory.symbols[token]] = 0.0
         ranked = sorted(weights.keys() - {PAD, UNK}, key=lambda symbol: -weights[symbol])
-        slots.append({symbol: min(0.0, weights[symbol]) for symbol in ranked[:count]})
+        slots.append({symbol: min(0.0, weights[symbol]) for symbol in ranked[:count]
+                      if weights[symbol] >= floor})
     return slots
 
 

@@ -22,8 +22,8 @@ from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
-COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "train-lm",
-            "pinyin2hanzi"]
+COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "speech2text",
+            "train-lm", "pinyin2hanzi"]
 
 
 @pytest.fixture
@@ -562,7 +562,7 @@ def test_the_best_of_a_line_and_their_probabilities(ramospeech, tmp_path):
 
 
 def test_a_pipe_of_pinyin(tmp_path):
-    command = [sys.executable, "-m", "ramospeech.cli", "pinyin2hanzi"]
+    command = [sys.executable, "-m", "ramospeech.cli", "pinyin2hanzi", "speech2text"]
     done = subprocess.run(command, input=b"ni3 hao3\n\xff\nni3\n", capture_output=True)
     assert done.returncode == 1 and done.stdout.decode() == "你好\n"
     assert done.stderr.decode() == (

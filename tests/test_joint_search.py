@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ramospeech.decoders import Hypothesis, greedy_decode
 from ramospeech.joint_search import (
-    Heard, JointWeights, joint_search, slots_from_confusions, slots_from_posteriors,
+    Heard, JointWeights, from_posteriors, joint_search, slots_from_confusions, slots_from_posteriors,
 )
 from ramospeech.pinyin import PAD, UNK, Inventory
 from ramospeech.word_model import WordModel
@@ -73,6 +73,16 @@ def test_slots_from_posteriors():
     assert list(three[0]) == ["ma1", "ma3", "na3"] and three[0]["na3"] == pytest.approx(
         math.log(0.1 / 0.6))
     assert slots_from_posteriors(probabilities.log(), Hypothesis([], 0.0, []), inventory) == []
+
+
+def test_what_is_far_below_the_best_is_not_searched():
+    inventory = Inventory((PAD, UNK, "ma1", "ma3"))
+    log_probs = torch.tensor([[0.04, 0.01, 0.8, 0.15]]).log()  # (1, classes)
+    hypotheses = [Hypothesis([2], -0.2, [0]), Hypothesis([3], -2.0, [0]), Hypothesis([], -9.0, [])]
+    heard = from_posteriors(log_probs, hypotheses, inventory, floor=-3.0)
+    assert [item.score for item in heard] == [-0.2, -2.0]
+    assert heard[0].slots[0] == pytest.approx({"ma1": 0.0, "ma3": math.log(0.15 / 0.8)})
+    assert from_posteriors(log_probs, hypotheses, inventory, -1.0)[0].slots == [{"ma1": 0.0}]
 
 
 def test_slots_from_confusions():

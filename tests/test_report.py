@@ -174,7 +174,8 @@ def test_the_table_has_a_row_without_what_is_outside():
     assert inside == "| those inside the inventory | 5 | 50.0% | 25.0% | 12.5% |"
 
 
-@pytest.mark.parametrize("name", ["language_model", "decoders"])
+@pytest.mark.parametrize("name", [
+    "language_model", "decoders", "joint_search", "speech_to_text"])
 def test_the_readme_shows_what_the_benchmarks_wrote(name):
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
     results = json.loads(script["OUTPUT"].read_text(encoding="utf-8"))

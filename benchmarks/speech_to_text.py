@@ -1,0 +1,109 @@
+"""How soon `ramospeech speech2text` answers, and how fast it is.
+
+    python benchmarks/speech_to_text.py           # the first result, and a recording of 10 s
+    python benchmarks/speech_to_text.py --hour    # and a recording of an hour: minutes
+
+Writes benchmarks/speech_to_text.json. The recordings are phrases of mini's test list with pauses
+between them. CPU seconds tell what the work costs, whatever else the machine has to do; a first run,
+which compiles, is not counted.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from ramospeech.audio import SAMPLE_RATE, load_audio
+from ramospeech.corpora import Split, open_split
+from ramospeech.files import write_text
+from ramospeech.report import commit, hardware
+from ramospeech.speech_to_text import SpeechToText
+
+OUTPUT = Path(__file__).with_suffix(".json")
+ROUNDS = 3
+PAUSE = np.zeros(SAMPLE_RATE // 5, np.float32)  # a fifth of a second
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    load = os.getloadavg()[0]
+    split = open_split("mini", "test")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recording.wav"
+        write_recording(path, split, 10)
+        facts = {"command": "python benchmarks/speech_to_text.py", "commit": commit(),
+                 "hardware": hardware(), "load_before": round(load, 1),
+                 "ten_seconds": real_time_factor(path), "first_result": first_result(path)}
+        if "--hour" in sys.argv:
+            write_recording(path, split, 3600)
+            facts["hour"] = whole_run(path)
+        elif OUTPUT.exists():
+            facts["hour"] = json.loads(OUTPUT.read_text()).get("hour")
+    write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
+    print(json.dumps(facts, indent=2))
+
+
+def write_recording(path: Path, split: Split, seconds: int) -> None:
+    """So many seconds of phrases, one after another; the last is broken off."""
+    left = seconds * SAMPLE_RATE
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
+        for index in cycle(range(len(split))):
+            samples = np.concatenate([load_audio(split.audio_path(index)).numpy(), PAUSE])[:left]
+            file.write(samples)
+            left -= len(samples)
+            if not left:
+                return
+
+
+def real_time_factor(path: Path) -> dict:
+    """Of one thread, from the file to the hanzi; the model is loaded already."""
+    speech, seconds = SpeechToText.load(), []
+    next(speech.transcribe([path]))  # compiles
+    for _ in range(ROUNDS):
+        speech = SpeechToText.load()  # what the words remember is forgotten
+        started = time.process_time()
+        (text,) = speech.transcribe([path])
+        seconds.append(time.process_time() - started)
+    return {"syllables": len(text.best.syllables), "cpu_seconds": round(min(seconds), 3),
+            "real_time_factor": round(min(seconds) / soundfile.info(path).duration, 3)}
+
+
+def first_result(path: Path) -> dict:
+    """From the start of the command to its end, with one recording of ten seconds."""
+    runs = [whole_run(path) for _ in range(ROUNDS)]
+    return {name: min(run[name] for run in runs) for name in ("wall_seconds", "cpu_seconds")}
+
+
+def whole_run(path: Path) -> dict:
+    """The command in a process of its own."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "ramospeech.cli", "speech2text", "--json", path],
+                          check=True, capture_output=True)
+    wall = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall_seconds": round(wall, 2), "cpu_seconds": round(cpu, 2),
+            "megabytes": round(after.ru_maxrss / 1024),  # of the largest process so far
+            "syllables": len(json.loads(done.stdout)["pinyin"])}
+
+
+def table(facts: dict) -> list[str]:
+    """The results as the README shows them."""
+    ten, first = facts["ten_seconds"], facts["first_result"]
+    return [f"- {ten['syllables']} syllables in ten seconds of sound: {ten['cpu_seconds']} s of one core,",
+            f"  {ten['real_time_factor']} of real time. A command for them alone takes "
+            f"{first['cpu_seconds']} s of work, the start included",
+            f"  (`{facts['command']}` at commit {facts['commit']})."]
+
+
+if __name__ == "__main__":
+    main()
