@@ -19,6 +19,7 @@ SILENCE = 1e-4  # a swing below this, of the full scale 1.0, holds no speech
 RATES = range(1_000, 1_000_001)  # samples a second; beyond it a header is wrong
 FINEST_RATIO = 1_000  # the largest number in a ratio of two rates
 ENDLESS = 0x7FFFF000  # a WAV header that never learnt its length states this or more
+NOT_FINITE = "holds samples that are not finite numbers"
 LONGEST_PAGE = 27 + 255 + 255 * 255  # bytes of a page of an Ogg file: header, table, body
 
 
@@ -63,11 +64,31 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
         raise AudioError(f"{path}: {error}") from None
 
 
+def read_blocks(path: Path | str, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
+    """A recording bit by bit: `(samples,)` of so many seconds, channels averaged, and their rate.
+
+    For recordings that are too long to be held whole. Raises AudioError, as `load_audio` does, but
+    for what is silent: that is for whoever has seen all blocks to say.
+    """
+    with _open(Path(path)) as file:
+        length, read = round(seconds * file.samplerate), 0
+        while len(block := file.read(length, dtype="float32", always_2d=True)):
+            read += len(block)
+            if not np.isfinite(block).all():
+                raise ValueError(NOT_FINITE)
+            yield block.mean(axis=1), file.samplerate
+        _check_count(read, file.frames)
+
+
 def _read_whole(file: soundfile.SoundFile) -> np.ndarray:
     samples = file.read(file.frames, dtype="float32", always_2d=True)
-    if len(samples) < file.frames:
-        raise ValueError(f"truncated: {len(samples)} of {file.frames} samples")
+    _check_count(len(samples), file.frames)
     return samples
+
+
+def _check_count(read: int, stated: int) -> None:
+    if read < stated:
+        raise ValueError(f"truncated: {read} of {stated} samples")
 
 
 def _check_is_whole(path: Path) -> None:
@@ -140,7 +161,7 @@ def check_waveform(waveform: Tensor) -> Tensor:
     if waveform.numel() == 0:
         raise ValueError("empty: no samples")
     if not torch.isfinite(waveform).all():
-        raise ValueError("holds samples that are not finite numbers")
+        raise ValueError(NOT_FINITE)
     if waveform.max() - waveform.min() < SILENCE:
         raise ValueError("silent")
     return waveform

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
@@ -77,29 +78,41 @@ class Recogniser:
         remaining = iter(paths)
         while group := list(islice(remaining, batch_size)):
             loaded = [self._load(path) for path in group]
-            waveforms = [item for item in loaded if isinstance(item, torch.Tensor)]
+            waveforms = [item for item in loaded if isinstance(item, Tensor)]
             readings = iter(self.recognise(waveforms) if waveforms else [])
             for path, item in zip(group, loaded):
-                if isinstance(item, torch.Tensor):
+                if isinstance(item, Tensor):
                     reading = next(readings)
                     yield Transcript(str(path), reading.syllables, reading.seconds,
                                      readings=[reading, *reading.others])
                 else:
                     yield Transcript(str(path), error=str(item))
 
-    @torch.inference_mode()
-    def recognise(self, waveforms: list[torch.Tensor]) -> list[Reading]:
+    def recognise(self, waveforms: list[Tensor]) -> list[Reading]:
         """Which syllables, and when; `waveforms` are `(samples,)` each, at 16 kHz."""
+        found = [hypotheses for log_probs, lengths in self._listen(waveforms)
+                 for hypotheses in self.decode(log_probs, lengths)]
+        return [read_hypotheses(hypotheses, self.inventory) for hypotheses in found]
+
+    def log_probs(self, waveforms: list[Tensor]) -> list[Tensor]:
+        """How probable each class is at each output frame, `(T, classes)` for each waveform."""
+        return [row[:length] for log_probs, lengths in self._listen(waveforms)
+                for row, length in zip(log_probs.cpu(), lengths.tolist())]
+
+    @torch.inference_mode()
+    def _listen(self, waveforms: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """`(batch, T, classes)` and lengths `(batch,)`: of all at once where they fit, or of each."""
         if len(waveforms) > 1 and len(waveforms) * max(map(len, waveforms)) > LARGEST_BATCH:
-            return [self.recognise([waveform])[0] for waveform in waveforms]
+            for waveform in waveforms:
+                yield from self._listen([waveform])
+            return
         samples = torch.tensor([len(waveform) for waveform in waveforms])
         padded = pad_sequence(waveforms, batch_first=True)  # (batch, samples)
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))
         log_probs = self.model(features, lengths).log_softmax(dim=-1)
-        found = self.decode(log_probs, self.model.output_lengths(lengths))
-        return [read_hypotheses(hypotheses, self.inventory) for hypotheses in found]
+        yield log_probs, self.model.output_lengths(lengths)
 
-    def _load(self, path: Path | str) -> torch.Tensor | AudioError:
+    def _load(self, path: Path | str) -> Tensor | AudioError:
         try:
             waveform = load_audio(path)
             seconds = len(waveform) / SAMPLE_RATE
