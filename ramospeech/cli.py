@@ -536,16 +536,17 @@ def run_pinyin2hanzi(options) -> int:
 
 def _add_demo_command(commands) -> None:
     parser = _command(commands, "demo", run_demo, "show a page to speak to (needs the extra demo)")
-    parser.add_argument("--host", default="127.0.0.1",
-                        help="the address to listen at; browsers give the microphone only to pages of "
-                             "the own machine, and to those that come by https")
-    parser.add_argument("--port", type=_port, default=7860, help="the port to listen at")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="the address to listen at; from another machine, browsers "
+        "give the microphone only to pages that come by https")
+    add("--port", type=_port, default=7860, help="the port to listen at")
+    add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
 
 
 def run_demo(options) -> int:
     from ramospeech.demo import serve
 
-    serve(options.host, options.port)
+    serve(options.host, options.port, options.model)
     return 0
 
 

@@ -7,9 +7,11 @@ from elsewhere. Recordings lie in a folder of their own, which is gone when the 
 import os
 import signal
 import socket
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ramospeech.demo_content import LONGEST_SECONDS, Listener
+from ramospeech.paths import SHIPPED_MODEL
 
 LARGEST_FILE = "20mb"
 HOUR = 3600
@@ -21,7 +23,7 @@ from single words of one speaker. Expect it to understand words that are said cl
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # of the machine
 
 
-def serve(host: str = "127.0.0.1", port: int = 7860) -> None:
+def serve(host: str = "127.0.0.1", port: int = 7860, model: Path = SHIPPED_MODEL) -> None:
     """Show the page at http://host:port until SIGTERM or Ctrl-C.
 
     Raises OSError where host and port cannot be had, ValueError where Gradio is not installed.
@@ -29,7 +31,7 @@ def serve(host: str = "127.0.0.1", port: int = 7860) -> None:
     check_address(host, port)
     with TemporaryDirectory(prefix="ramospeech-demo-") as folder:
         gradio = import_gradio(folder)
-        page = build_page(gradio, Listener.load())
+        page = build_page(gradio, Listener.load(model))
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder goes
         try:
             page.launch(
@@ -73,6 +75,6 @@ def build_page(gradio, listener: Listener):
             dropped = gradio.Audio(sources=["upload"], type="filepath", label="File", buttons=[])
         content = gradio.HTML()
         for recording in (spoken, dropped):
-            recording.change(lambda path: listener.page(path) if path else "", recording, content,
+            recording.change(lambda path: listener.content(path) if path else "", recording, content,
                              api_visibility="private")
     return page

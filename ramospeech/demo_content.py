@@ -11,27 +11,26 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from pypinyin.contrib.tone_convert import tone3_to_tone
 from torch import Tensor
 
 from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
-from ramospeech.decoders import Hypothesis, greedy_decode
-from ramospeech.features import extract_features, frame_count, log_spectrogram
-from ramospeech.joint_search import Heard, joint_search, slots_from_posteriors
+from ramospeech.features import frame_count, log_spectrogram
 from ramospeech.model import REDUCTION
-from ramospeech.paths import PACKAGE
+from ramospeech.paths import PACKAGE, SHIPPED_MODEL
 from ramospeech.pinyin_to_hanzi import Converter
 from ramospeech.plots import draw_alignment, draw_spectrogram, draw_waveform
-from ramospeech.prefix_beam import prefix_beam_search, warm_up
-from ramospeech.recognition import Recogniser, read_hypotheses
+from ramospeech.prefix_beam import warm_up
+from ramospeech.recognition import Reading
+from ramospeech.speech_to_text import SpeechToText
 
 LONGEST_SECONDS = 60
 NBEST = 5
 TEMPLATE = PACKAGE / "demo_content.html"
-WIDTH, INCHES_A_SECOND = 9.0, 1.6  # of the picture: at least, and where syllables need more
+WIDTH, HEIGHT, DPI = 9.0, 4.2, 100  # of the picture, in inches
+SECONDS_AN_INCH = 1.0  # at most: longer recordings have a wider picture
 
 
 class Line(NamedTuple):
@@ -46,63 +45,46 @@ class Findings(NamedTuple):
     """What was found in a recording; no lines where no syllable was."""
 
     waveform: Tensor  # (samples,)
-    syllables: Sequence[str] = ()  # of the beam search, with numbers for tones
+    syllables: Sequence[str] = ()  # of the best line, with numbers for tones
     seconds: Sequence[float] = ()  # when each was recognised
+    nbest: Sequence[Line] = ()  # of sound and words searched together, best first
     greedy: Line | None = None
     beam: Line | None = None
-    nbest: Sequence[Line] = ()  # of sound and words searched together, best first
-
-    @property
-    def best(self) -> Line | None:
-        """What the page shows in large letters."""
-        return self.nbest[0] if self.nbest else self.beam
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Reads recordings in every way that the page compares."""
+    """Reads a recording in every way that the page compares."""
 
-    recogniser: Recogniser
-    converter: Converter
+    speech: SpeechToText
 
     @classmethod
-    def load(cls) -> "Listener":
-        """With the shipped model and tables, ready to answer at once. Raises CheckpointError."""
+    def load(cls, model: Path = SHIPPED_MODEL) -> "Listener":
+        """The shipped model, or the one of a file, ready to answer at once. Raises CheckpointError."""
         warm_up()
-        return cls(Recogniser.load(), Converter.load())
+        return cls(SpeechToText.load(model))
 
-    def page(self, path: Path | str) -> str:
+    def content(self, path: Path | str) -> str:
         """What is to be seen for a recording: the findings, or the error in plain words."""
         try:
             return findings_html(self.listen(load_recording(path)))
         except AudioError as error:
             return error_html(str(error).replace(str(path), Path(path).name))
 
-    @torch.inference_mode()
     def listen(self, waveform: Tensor) -> Findings:
         """Read a waveform `(samples,)` at 16 kHz."""
-        features, lengths = extract_features(waveform[None], torch.tensor([len(waveform)]))
-        log_probs = self.recogniser.model(features, lengths).log_softmax(dim=-1)  # (1, T, classes)
-        (greedy,) = greedy_decode(log_probs)
-        found = prefix_beam_search(log_probs[0], nbest=NBEST)
-        best = read_hypotheses(found, self.recogniser.inventory)
-        if not best.syllables:
+        text = self.speech.write(waveform, NBEST)
+        if not text.best.syllables:
             return Findings(waveform)
-        return Findings(waveform, best.syllables, best.seconds, self._line(greedy),
-                        self._line(found[0]), self._with_words(log_probs[0], found))
+        (greedy,) = self.speech.recogniser.recognise([waveform])
+        nbest = [Line(tone_marks(item.syllables), item.hanzi, item.joint) for item in text.sentences]
+        return Findings(waveform, text.best.syllables, text.best.seconds, nbest,
+                        self._line(greedy), self._line(text.heard))
 
-    def _line(self, hypothesis: Hypothesis) -> Line:
+    def _line(self, reading: Reading) -> Line:
         """The syllables as they were heard, and their most probable hanzi."""
-        syllables = self.recogniser.inventory.decode(hypothesis.tokens)
-        hanzi = self.converter.convert(" ".join(syllables))
-        return Line(tone_marks(syllables), hanzi, hypothesis.score)
-
-    def _with_words(self, log_probs: Tensor, found: list[Hypothesis]) -> list[Line]:
-        """What `log_probs` `(T, classes)` and the words of the language say together."""
-        heard = [Heard(slots_from_posteriors(log_probs, item, self.recogniser.inventory), item.score)
-                 for item in found if item.tokens]
-        return [Line(tone_marks(writing.syllables), writing.hanzi, writing.score)
-                for writing in joint_search(heard, self.converter.model, count=NBEST)]
+        hanzi = Converter(self.speech.words).convert(" ".join(reading.syllables))
+        return Line(tone_marks(reading.syllables), hanzi, reading.score)
 
 
 def load_recording(path: Path | str) -> Tensor:
@@ -112,7 +94,7 @@ def load_recording(path: Path | str) -> Tensor:
     """
     seconds = audio_seconds(path)
     if seconds > LONGEST_SECONDS:
-        raise AudioError(f"{path}: too long: {seconds:.0f} s; this page reads {LONGEST_SECONDS} s "
+        raise AudioError(f"{path}: too long: {seconds:.0f} s, and this page reads {LONGEST_SECONDS} s "
                          "at most")
     waveform = load_audio(path)
     if frame_count(len(waveform)) < REDUCTION:
@@ -130,25 +112,27 @@ def tone_marks(syllables: Sequence[str]) -> str:
 
 def findings_html(findings: Findings) -> str:
     """Text, picture and tables."""
-    return _template().render(found=findings, error=None, picture=draw(findings))
+    narrowest = len(findings.waveform) / SAMPLE_RATE / SECONDS_AN_INCH * DPI  # pixels to read it at
+    return _template().render(found=findings, error=None, picture=draw(findings), narrowest=narrowest)
 
 
 def error_html(message: str) -> str:
     """The reason why there is nothing to show; whatever it holds is escaped."""
-    return _template().render(found=None, error=message, picture=None)
+    return _template().render(found=None, error=message)
 
 
 def draw(findings: Findings) -> str:
     """Waveform and spectrogram with the syllables where they were found: PNG, a data URI."""
     seconds = len(findings.waveform) / SAMPLE_RATE
-    figure = Figure(figsize=(max(WIDTH, INCHES_A_SECOND * seconds), 4.2), layout="constrained")
+    width = max(WIDTH, seconds / SECONDS_AN_INCH)
+    figure = Figure(figsize=(width, HEIGHT), dpi=DPI, layout="constrained")
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[1, 2])
     draw_waveform(upper, findings.waveform)
     draw_spectrogram(lower, log_spectrogram(findings.waveform))
     draw_alignment(lower, [tone_marks([item]) for item in findings.syllables], findings.seconds)
     upper.set(xlabel="", xlim=(0, seconds))
     file = BytesIO()
-    figure.savefig(file, format="png", dpi=100)
+    figure.savefig(file, format="png")
     return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
 
 
