@@ -18,8 +18,8 @@ HOUR = 3600
 HOW_TO_INSTALL = ("the page needs Gradio: pip install 'ramospeech[demo]'; in a checkout: "
                   "pip install --editable '.[demo]'")
 INTRODUCTION = f"""# RamoSpeech
-Record yourself, or drop a file: WAV, FLAC, OGG or MP3, up to {LONGEST_SECONDS} seconds. The model has learned
-from single words of one speaker. Expect it to understand words that are said clearly, not sentences."""
+Record yourself, or drop a file: WAV, FLAC, OGG or MP3, up to {LONGEST_SECONDS} seconds. The shipped model has
+learned from single words, most of one speaker: say words, clearly; it does not know sentences."""
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # of the machine
 
 
