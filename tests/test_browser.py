@@ -1,15 +1,20 @@
 """The page to speak to, and JupyterLab, in a real browser. Run by `make test-slow`."""
 
+import os
+import shlex
+import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 import soundfile
 import torch
 from browser import free_port, open_browser, running
+from test_house import NOTEBOOKS, REPOSITORY, code_cells
 from torchaudio.functional import resample
 
 from ramospeech.audio import SAMPLE_RATE, load_audio
@@ -138,3 +143,79 @@ def test_a_file_that_is_too_large_is_refused_by_the_server(address):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
     assert caught.value.code == 413
+
+
+# JupyterLab
+
+
+def lab_command() -> list[str]:
+    """What `make lab` starts, by the interpreter of the tests."""
+    said = subprocess.run(["make", "--dry-run", "lab"], cwd=REPOSITORY, capture_output=True,
+                          text=True, check=True).stdout
+    _, *words = shlex.split(said.splitlines()[-1])
+    return [str(Path(sys.executable).with_name("jupyter")), *words]
+
+
+@pytest.fixture
+def workplace(tmp_path) -> Path:
+    """The notebooks without their outputs, so that whatever is seen was made now."""
+    (tmp_path / "notebooks").mkdir()
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        for cell in code_cells(notebook):
+            cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, tmp_path / "notebooks" / path.name)
+    return tmp_path
+
+
+@pytest.fixture
+def lab(workplace) -> Iterator[str]:
+    """Where JupyterLab is; its own settings and state lie in a folder of the test."""
+    state = workplace / "state"
+    settings = state / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    # All cells are then on the page at once, not only those that can be seen.
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    places = {f"JUPYTER_{name}_DIR": str(state / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    places |= {"JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
+               "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces")}
+    port = free_port()
+    command = [*lab_command(), "--no-browser", f"--port={port}", "--IdentityProvider.token="]
+    with running(command, f"http://127.0.0.1:{port}/lab", workplace / "log", cwd=workplace,
+                 env=os.environ | places):
+        yield f"http://127.0.0.1:{port}/lab"
+
+
+ALL_RUN = """() => {
+    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')];
+    const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
+    return failed || prompts.length && prompts.every(prompt => /\\[\\d+\\]/.test(prompt.innerText));
+}"""
+LOADED = """() => [...document.querySelectorAll('.jp-OutputArea-output img')]
+    .filter(image => image.naturalWidth > 0).length"""
+PLAYABLE = """() => [...document.querySelectorAll('.jp-OutputArea-output audio')]
+    .filter(player => player.duration > 0).length"""
+
+
+def count_outputs(name: str, sign: str) -> int:
+    """How often a sign stands in the outputs that the notebook was committed with."""
+    cells = code_cells(nbformat.read(REPOSITORY / "notebooks" / name, as_version=4))
+    return sum(str(output).count(sign) for cell in cells for output in cell.outputs)
+
+
+def test_a_notebook_runs_in_jupyterlab(lab, recording):
+    """Its pictures and its players are on the page when the last cell is done."""
+    name = "07_speech_to_text.ipynb"
+    with open_browser("--autoplay-policy=no-user-gesture-required") as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"{lab}/tree/{name}")  # its root is the folder of the first notebook
+        page.locator(".jp-CodeCell").first.wait_for(timeout=ANSWER)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=ANSWER)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.wait_for_function(ALL_RUN, timeout=10 * ANSWER)
+        errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts()
+        assert errors == []
+        page.wait_for_timeout(SECOND)  # for sounds to be loaded
+        assert page.evaluate(LOADED) == count_outputs(name, "image/png") > 0
+        assert page.evaluate(PLAYABLE) == count_outputs(name, "<audio")
