@@ -53,7 +53,9 @@ test-slow: setup
 	 || echo "no browser is tested: install Chromium (as root: apt-get install chromium)" >&2
 	$(QUIET) $(BIN)/python -m pytest -m slow
 
+# Trusted, notebooks show their sounds before they are run.
 lab: setup
+	@$(BIN)/jupyter trust $(NOTEBOOKS) >/dev/null
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(NOTEBOOKS))
 
 check-env:

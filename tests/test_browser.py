@@ -2,11 +2,13 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -19,6 +21,7 @@ from torchaudio.functional import resample
 
 from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.corpus_mini import manifest_path, speak_utterance
+from ramospeech.files import MEGABYTE
 from ramospeech.manifest import Utterance, read_manifest
 from ramospeech.metrics import edits
 
@@ -27,7 +30,6 @@ pytestmark = pytest.mark.slow
 MICROPHONE_RATE = 48_000  # what Chromium takes for a microphone
 SECOND = 1_000  # in the milliseconds of Playwright
 ANSWER = 60 * SECOND  # until the page must have answered
-LARGEST_BYTES = 20 * 1000 * 1000
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +44,20 @@ def recording(utterance, tmp_path_factory) -> Path:
     return folder / utterance.path
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """Where the page is."""
+@contextmanager
+def demo(folder: Path) -> Iterator[str]:
+    """Where the page is; `folder` is the machine's folder for temporary files."""
     pytest.importorskip("gradio", reason="Gradio is missing: pip install --editable '.[demo]'")
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     command = [sys.executable, "-m", "ramospeech.cli", "demo", "--port", str(port)]
-    with running(command, url, tmp_path_factory.mktemp("log") / "log"):
+    with running(command, url, folder / "log", env=os.environ | {"TMPDIR": str(folder)}):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    with demo(tmp_path_factory.mktemp("demo")) as url:
         yield url
 
 
@@ -135,65 +143,81 @@ def test_after_an_error_the_next_file_is_read(page, tmp_path, recording, utteran
     assert shown(page, ".text") == utterance.hanzi
 
 
-def test_a_file_that_is_too_large_is_refused_by_the_server(address):
+def upload(address: str, size: int) -> None:
+    """A file handed over without the page; raises HTTPError where it is refused."""
     body = (b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n'
-            b"Content-Type: audio/wav\r\n\r\n" + bytes(LARGEST_BYTES + 2_000_000) + b"\r\n--x--\r\n")
+            b"Content-Type: audio/wav\r\n\r\n" + bytes(size) + b"\r\n--x--\r\n")
     request = urllib.request.Request(address + "gradio_api/upload", body, {
         "Content-Type": "multipart/form-data; boundary=x"})
+    urllib.request.urlopen(request).close()
+
+
+def test_a_file_that_is_too_large_is_refused_by_the_server(address):
+    upload(address, MEGABYTE)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request)
+        upload(address, 21 * MEGABYTE)
     assert caught.value.code == 413
+
+
+def test_recordings_are_gone_when_the_command_ends(tmp_path):
+    with demo(tmp_path) as address:
+        upload(address, MEGABYTE)
+        assert list(tmp_path.rglob("a.wav"))
+    assert list(tmp_path.rglob("a.wav")) == []
 
 
 # JupyterLab
 
 
-def lab_command() -> list[str]:
-    """What `make lab` starts, by the interpreter of the tests."""
+def lab_commands() -> list[list[str]]:
+    """What `make lab` does with Jupyter, by the interpreter of the tests."""
     said = subprocess.run(["make", "--dry-run", "lab"], cwd=REPOSITORY, capture_output=True,
                           text=True, check=True).stdout
-    _, *words = shlex.split(said.splitlines()[-1])
-    return [str(Path(sys.executable).with_name("jupyter")), *words]
+    jupyter = str(Path(sys.executable).with_name("jupyter"))
+    return [[jupyter, *shlex.split(line.removesuffix(">/dev/null"))[1:]]
+            for line in said.splitlines() if "bin/jupyter " in line]
 
 
-@pytest.fixture
-def workplace(tmp_path) -> Path:
-    """The notebooks without their outputs, so that whatever is seen was made now."""
-    (tmp_path / "notebooks").mkdir()
-    for path in NOTEBOOKS:
-        notebook = nbformat.read(path, as_version=4)
-        for cell in code_cells(notebook):
-            cell.outputs, cell.execution_count = [], None
-        nbformat.write(notebook, tmp_path / "notebooks" / path.name)
-    return tmp_path
-
-
-@pytest.fixture
-def lab(workplace) -> Iterator[str]:
-    """Where JupyterLab is; its own settings and state lie in a folder of the test."""
-    state = workplace / "state"
-    settings = state / "settings" / "@jupyterlab" / "notebook-extension"
+@contextmanager
+def jupyterlab(folder: Path) -> Iterator[str]:
+    """Where JupyterLab is; its own settings and state lie in `folder`, beside the notebooks."""
+    settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     # All cells are then on the page at once, not only those that can be seen.
     (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
-    places = {f"JUPYTER_{name}_DIR": str(state / name) for name in ("CONFIG", "DATA", "RUNTIME")}
-    places |= {"JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
-               "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces")}
+    places = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data",
+              "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "settings",
+              "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    environment = os.environ | {name: str(folder / place) for name, place in places.items()}
+    *before, lab = lab_commands()
+    for command in before:
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     port = free_port()
-    command = [*lab_command(), "--no-browser", f"--port={port}", "--IdentityProvider.token="]
-    with running(command, f"http://127.0.0.1:{port}/lab", workplace / "log", cwd=workplace,
-                 env=os.environ | places):
+    command = [*lab, "--no-browser", f"--port={port}", "--IdentityProvider.token="]
+    with running(command, f"http://127.0.0.1:{port}/lab", folder / "log", cwd=folder,
+                 env=environment):
         yield f"http://127.0.0.1:{port}/lab"
 
 
-ALL_RUN = """() => {
+@contextmanager
+def notebook_page(folder: Path, name: str):
+    """A notebook, opened in JupyterLab, whose folder is that of the notebooks."""
+    with jupyterlab(folder) as address, open_browser() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.goto(f"{address}/tree/{name}")
+        page.locator(".jp-CodeCell").first.wait_for(timeout=ANSWER)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=ANSWER)
+        yield page
+
+
+ALL_RUN = r"""() => {
     const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')];
     const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
-    return failed || prompts.length && prompts.every(prompt => /\\[\\d+\\]/.test(prompt.innerText));
+    return failed || prompts.length && prompts.every(prompt => /\[\d+\]/.test(prompt.innerText));
 }"""
-LOADED = """() => [...document.querySelectorAll('.jp-OutputArea-output img')]
+LOADED = """[...document.querySelectorAll('.jp-OutputArea-output img')]
     .filter(image => image.naturalWidth > 0).length"""
-PLAYABLE = """() => [...document.querySelectorAll('.jp-OutputArea-output audio')]
+PLAYABLE = """[...document.querySelectorAll('.jp-OutputArea-output audio')]
     .filter(player => player.duration > 0).length"""
 
 
@@ -203,19 +227,33 @@ def count_outputs(name: str, sign: str) -> int:
     return sum(str(output).count(sign) for cell in cells for output in cell.outputs)
 
 
-def test_a_notebook_runs_in_jupyterlab(lab, recording):
-    """Its pictures and its players are on the page when the last cell is done."""
+def check_pictures_and_players(page, name: str) -> None:
+    """As many as the notebook was committed with, and all of them loaded."""
+    pictures, players = count_outputs(name, "'image/png'"), count_outputs(name, "<audio")
+    page.wait_for_function(f"{LOADED} === {pictures}", timeout=ANSWER)
+    page.wait_for_function(f"{PLAYABLE} === {players}", timeout=ANSWER)
+    assert pictures
+
+
+@pytest.mark.parametrize("name", [path.name for path in NOTEBOOKS])
+def test_a_notebook_that_is_opened_shows_and_plays_what_it_holds(tmp_path, name):
+    shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
+    with notebook_page(tmp_path, name) as page:
+        check_pictures_and_players(page, name)
+
+
+def test_a_notebook_runs_in_jupyterlab(tmp_path):
+    """From nothing: the outputs are left out of the copy, so what is seen was made now."""
     name = "07_speech_to_text.ipynb"
-    with open_browser("--autoplay-policy=no-user-gesture-required") as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.goto(f"{lab}/tree/{name}")  # its root is the folder of the first notebook
-        page.locator(".jp-CodeCell").first.wait_for(timeout=ANSWER)
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=ANSWER)
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        for cell in code_cells(notebook):
+            cell.outputs, cell.execution_count = [], None
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        nbformat.write(notebook, tmp_path / "notebooks" / path.name)
+    with notebook_page(tmp_path, name) as page:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.wait_for_function(ALL_RUN, timeout=10 * ANSWER)
-        errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts()
-        assert errors == []
-        page.wait_for_timeout(SECOND)  # for sounds to be loaded
-        assert page.evaluate(LOADED) == count_outputs(name, "image/png") > 0
-        assert page.evaluate(PLAYABLE) == count_outputs(name, "<audio")
+        assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts() == []
+        check_pictures_and_players(page, name)
