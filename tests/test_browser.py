@@ -189,6 +189,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
               "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "settings",
               "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     environment = os.environ | {name: str(folder / place) for name, place in places.items()}
+    environment["PYTHONPATH"] = str(REPOSITORY)  # the kernel's folder is another
     *before, lab = lab_commands()
     for command in before:
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
@@ -251,6 +252,7 @@ def test_a_notebook_runs_in_jupyterlab(tmp_path):
             cell.outputs, cell.execution_count = [], None
         (tmp_path / "notebooks").mkdir(exist_ok=True)
         nbformat.write(notebook, tmp_path / "notebooks" / path.name)
+    (tmp_path / "benchmarks").symlink_to(REPOSITORY / "benchmarks")  # results, which it reads
     with notebook_page(tmp_path, name) as page:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
