@@ -14,9 +14,9 @@ A recording passes these files in this order:
 the script that `export` writes. Beside the greedy decoder in `decoders` there are `beam`, searches to
 follow by hand, and `prefix_beam`, the one to use, with `compiled_beam`, `alignment` and `compiler`
 under it; `language_model`, `smoothing` and `arpa` know which syllable follows which. `report`,
-`breakdown` and `error_page` say how wrong it was, and where. `pinyin` knows syllables, tones and the
-1,215 output classes; `pitch`, `plots`, `lattice_drawing` and `lesson` serve the notebooks; `cli` is
-the command `ramospeech`.
+`breakdown` and `error_page` say how wrong it was, and where. `demo` is a page to speak to,
+`demo_content` what it shows. `pinyin` knows syllables, tones and the 1,215 output classes; `pitch`,
+`plots`, `lattice_drawing` and `lesson` serve the notebooks; `cli` is the command `ramospeech`.
 """
 
 __version__ = "0.1.0"

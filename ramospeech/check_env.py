@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SET_UP = (None, "notebooks", "test")  # the extras that `make setup` installs; None: no extra
 DISK_NEEDED_GB = 8  # the environment with PyTorch's CUDA libraries, and room to work
 
 
@@ -58,12 +59,14 @@ def check_set_up() -> list[Check]:
 def check_packages() -> list[Check]:
     """The packages that pyproject.toml declares, and the pins it sets."""
     checks = []
-    for requirement in _requirements():
+    for requirement, extra in _requirements():
         name = re.match(r"[\w-]+", requirement)[0]
         found = _version(name)
         pinned = re.search(r"==([\w.]+)", requirement)
         right = found is not None and (not pinned or found.split("+")[0] == pinned[1])
-        checks.append(Check(name, right, found or "missing", _mend()))
+        needed = extra in SET_UP
+        mend = _mend() if needed else f"pip install --editable '.[{extra}]'"
+        checks.append(Check(name, right, found or "missing", mend, needed))
     return checks
 
 
@@ -138,13 +141,13 @@ def _report_missing(checks: list[Check]) -> int:
     return 1 if missing else 0
 
 
-def _requirements() -> list[str]:
-    """Every requirement of pyproject.toml, its extras included."""
+def _requirements() -> list[tuple[str, str | None]]:
+    """Every requirement of pyproject.toml, with the extra that it belongs to."""
     import tomllib
 
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
-    return [*project["dependencies"], *(item for extra in extras for item in extra)]
+    extras = {None: project["dependencies"], **project["optional-dependencies"]}
+    return [(item, extra) for extra, items in extras.items() for item in items]
 
 
 def _mend() -> str:

@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_speech_command(commands)
     _add_train_lm_command(commands)
     _add_hanzi_command(commands)
+    _add_demo_command(commands)
     return parser
 
 
@@ -668,6 +669,22 @@ def run_pinyin2hanzi(options) -> int:
     return 0
 
 
+def _add_demo_command(commands) -> None:
+    parser = _command(commands, "demo", run_demo, "show a page to speak to (needs the extra demo)")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="the address to listen at; from another machine, browsers "
+        "give the microphone only to pages that come by https")
+    add("--port", type=_port, default=7860, help="the port to listen at")
+    add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
+
+
+def run_demo(options) -> int:
+    from ramospeech.demo import serve
+
+    serve(options.host, options.port, options.model)
+    return 0
+
+
 def _printable(text: str) -> str:
     """Escapes, which JSON reads back, for what is not UTF-8: an old file name may be in GBK."""
     return text.encode(errors="backslashreplace").decode()
@@ -676,6 +693,12 @@ def _printable(text: str) -> str:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
     return int(text)
 
 

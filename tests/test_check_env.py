@@ -55,6 +55,13 @@ def test_a_pin_is_checked(monkeypatch, version, there):
     assert row(check_env.check_packages(), "torch").there == there
 
 
+def test_extras_that_the_set_up_leaves_out_are_not_needed(monkeypatch):
+    monkeypatch.setattr(check_env, "_version", lambda package: None)
+    checks = check_env.check_packages()
+    assert row(checks, "torch").needed and row(checks, "pytest").needed
+    assert not row(checks, "gradio").needed and "'.[demo]'" in row(checks, "gradio").mend
+
+
 def test_what_is_missing_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(check_env, "DISK_NEEDED_GB", 10**9)
     monkeypatch.setattr(check_env, "_is_set_up", lambda: False)

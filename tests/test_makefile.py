@@ -102,8 +102,24 @@ def test_test_runs_the_tests_and_the_notebooks(house):
     _, (*_, command), _ = make(house, "test")
     assert command.startswith("-m pytest") and "--nbval " in command and "not slow" in command
     assert command.endswith("tests notebooks")
-    _, (command,), _ = make(house, "test-slow")
-    assert command == "-m pytest -m slow"
+    assert make(house, "test-slow")[1][-1] == "-m pytest -m slow"
+
+
+@pytest.mark.parametrize("pip_status", [0, 1])
+def test_slow_tests_try_to_have_the_page_and_run_without_it(house, pip_status):
+    make(house, "setup")
+    python = house / ".venv" / "bin" / "python"
+    without = f"esac\ncase \"$*\" in *gradio*) exit 1 ;; *demo*) exit {pip_status} ;; esac"
+    python.write_text(python.read_text().replace("esac", without))
+    status, notes, said = make(house, "test-slow")
+    assert status == 0 and notes[-1] == "-m pytest -m slow"
+    assert notes[-2].startswith("-m pip install") and notes[-2].endswith(".[demo,browser]")
+    assert ("the page is not tested" in said) == bool(pip_status)
+
+
+def test_slow_tests_find_the_page_there(house):
+    make(house, "setup")
+    assert not any("pip" in note for note in make(house, "test-slow")[1])
 
 
 def test_without_python_it_says_what_to_install(house):

@@ -1,0 +1,58 @@
+"""What the tests in a real browser share: where it is, and a server beside it."""
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextmanager
+def open_browser(*flags: str):
+    """Headless Chromium; the test is skipped, with the reason, where it or Playwright is missing."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason=(
+        "Playwright is missing: pip install --editable '.[browser]'"))
+    if CHROMIUM is None:
+        pytest.skip("Chromium is missing: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", *flags])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@contextmanager
+def running(command: list, url: str, log: Path, seconds: float = 120, **options) -> Iterator[None]:
+    """A server that runs while it answers at `url`, and is asked to end afterwards."""
+    with open(log, "w") as file, subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, **options) as server:
+        try:
+            wait_until_it_answers(url, server, log, time.monotonic() + seconds)
+            yield
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def wait_until_it_answers(url: str, server: subprocess.Popen, log: Path, end: float) -> None:
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=10).close()
+            return
+        except OSError:
+            assert server.poll() is None and time.monotonic() < end, log.read_text()
+            time.sleep(0.2)
