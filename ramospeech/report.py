@@ -4,6 +4,7 @@ import math
 import platform
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,13 +13,15 @@ from ramospeech.corpora import Split
 from ramospeech.metrics import ErrorCounts, Evaluation
 from ramospeech.paths import PACKAGE, SHIPPED_MODEL
 
+WHAT_COUNTS = [".", ":!benchmarks/*.json", ":!*.md"]  # to git: all but these
+
 
 def evaluation_facts(
-    result: Evaluation, split: Split, model: Path, device: str = "cpu"
+    result: Evaluation, split: Split, model: Path, device: str = "cpu", flags: Sequence[str] = ()
 ) -> dict:
-    """Error rates with all that one must know to quote them."""
+    """Error rates with all that one must know to quote them; `flags` are the other ones given."""
     return {
-        "command": _command(split, model),
+        "command": _command(split, model, flags),
         "commit": commit(),
         "hardware": hardware(device),
         "model": model.name,
@@ -31,10 +34,11 @@ def evaluation_facts(
     }
 
 
-def _command(split: Split, model: Path) -> str:
+def _command(split: Split, model: Path, flags: Sequence[str]) -> str:
     """What to type to see the same again."""
     words = ["ramospeech", "evaluate", "--data_type", split.corpus, "--split", split.name]
-    return shlex.join(words if model == SHIPPED_MODEL else [*words, "--model", str(model)])
+    words += [] if model == SHIPPED_MODEL else ["--model", str(model)]
+    return shlex.join([*words, *flags])
 
 
 def _error_facts(result: Evaluation) -> dict:
@@ -105,16 +109,22 @@ def _tone_table(result: Evaluation) -> list[str]:
 
 
 def commit() -> str:
-    """The commit of the code that runs, with `+changes` where the tree differs from it."""
+    """The commit of the code that runs, with `+changes` where the tree differs from it in what counts.
+
+    Results and README are written by what is measured, and change nothing in it.
+    """
     if not (PACKAGE.parent / ".git").exists():  # installed, perhaps inside some other repository
         return "unknown"
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--abbrev=10", "--dirty=+changes"],
-            cwd=PACKAGE, capture_output=True, text=True, check=True,
-        ).stdout.strip()
+        name = _git("describe", "--always", "--abbrev=10")
+        return name + ("+changes" if _git("diff", "HEAD", "--name-only", "--", *WHAT_COUNTS) else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=PACKAGE.parent, capture_output=True, text=True,
+                          check=True).stdout.strip()
 
 
 def hardware(device: str = "cpu") -> str:

@@ -509,6 +509,8 @@ def test_evaluate_with_a_search(ramospeech, model_file):
     facts = json.loads("\n".join(out))
     assert status == 0 and (facts["decoder"], facts["beam_width"]) == ("prefix", 4)
     assert facts["best_of_nbest_error_rate"] <= facts["toned_syllables"]["error_rate"]
+    _, out, _ = ramospeech(*shlex.split(facts["command"])[1:], "--json")
+    assert json.loads("\n".join(out)) == facts  # the command says all that it takes
 
 
 def test_a_model_that_learned_with_ace_is_not_searched(ramospeech, recordings, tmp_path):

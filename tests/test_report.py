@@ -107,6 +107,22 @@ def test_the_commit_is_that_of_this_repository(tmp_path, monkeypatch):
     assert report.commit() == "unknown"
 
 
+def test_changed_code_is_told_and_changed_results_are_not(tmp_path, monkeypatch):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
+    names = ["README.md", "benchmarks/losses.json", "ramospeech/losses.py"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(report, "PACKAGE", tmp_path / "ramospeech")
+    told = []
+    for name in names:
+        (tmp_path / name).write_text("2")
+        told.append(report.commit().endswith("+changes"))
+    assert told == [False, False, True]
+
+
 def test_the_readme_shows_the_figures_of_the_results_file():
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / "evaluate_shipped.py"))
     results = json.loads(script["RESULTS"].read_text(encoding="utf-8"))

@@ -1,0 +1,87 @@
+"""What the flags of several commands share: their types, and the texts of help."""
+
+import argparse
+import math
+
+from ramospeech.corpora import ALL, MODULES
+
+CORPORA = (f"the corpus: {', '.join(MODULES)}; several joined by +; or {ALL}: the real ones that "
+           "are prepared")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, but not that what was left out is left out."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        told = action.default is not None and action.default is not False
+        return super()._get_help_string(action) if told else action.help
+
+
+def command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
+    """A parser of its own for the command `name`, which `run(options)` carries out."""
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".",
+        formatter_class=_Help,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def device_name(name: str | None, number: int = 0) -> str:
+    """As PyTorch calls it. Raises ValueError for a GPU where there is none."""
+    import torch
+
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch finds no GPU here (see `make check-env`)")
+    return f"cuda:{number}" if name == "cuda" and number else name
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def share_of_one(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return share
+
+
+def above_zero(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return weight
+
+
+def in_minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not minutes >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return minutes
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
