@@ -22,7 +22,7 @@ from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 
-COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "speech2text",
+COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "speech2text", "demo",
             "train-lm", "pinyin2hanzi"]
 
 
@@ -564,7 +564,7 @@ def test_the_best_of_a_line_and_their_probabilities(ramospeech, tmp_path):
 
 
 def test_a_pipe_of_pinyin(tmp_path):
-    command = [sys.executable, "-m", "ramospeech.cli", "pinyin2hanzi", "speech2text"]
+    command = [sys.executable, "-m", "ramospeech.cli", "pinyin2hanzi"]
     done = subprocess.run(command, input=b"ni3 hao3\n\xff\nni3\n", capture_output=True)
     assert done.returncode == 1 and done.stdout.decode() == "你好\n"
     assert done.stderr.decode() == (
