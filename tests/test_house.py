@@ -243,6 +243,13 @@ def test_cells_are_small_and_explained(notebook):
     assert sum(len(cell.source) for cell in prose) > sum(len(cell.source) for cell in code)
 
 
+def test_formulas_have_single_backslashes(notebook):
+    """A doubled one ends a line, and shows the name of the sign instead of the sign."""
+    formulas = [formula for cell in notebook.cells if cell.cell_type == "markdown"
+                for formula in re.findall(r"\$+[^$]+\$+", cell.source)]
+    assert [formula for formula in formulas if re.search(r"\\\\[A-Za-z]", formula)] == []
+
+
 def test_a_notebook_has_one_headline(notebook):
     (headline,) = [cell for cell in code_cells(notebook)
                    if "headline" in cell.metadata.get("tags", [])]
