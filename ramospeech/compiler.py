@@ -15,3 +15,8 @@ def compiled(function: Callable) -> Callable:
         return njit(cache=True, nogil=True)(function)
     except RuntimeError:  # numba found nowhere to keep it
         return njit(nogil=True)(function)
+
+
+def inlined(function: Callable) -> Callable:
+    """For a small function called most often: its lines are compiled where it is called."""
+    return njit(nogil=True, inline="always")(function)

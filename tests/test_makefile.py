@@ -113,8 +113,8 @@ def test_slow_tests_try_to_have_the_page_and_run_without_it(house, pip_status):
     python.write_text(python.read_text().replace("esac", without))
     status, notes, said = make(house, "test-slow")
     assert status == 0 and notes[-1] == "-m pytest -m slow"
-    assert notes[-2].startswith("-m pip install") and notes[-2].endswith(".[demo,browser]")
-    assert ("the page is not tested" in said) == bool(pip_status)
+    assert notes[-2].startswith("-m pip install") and notes[-2].endswith(".[demo,browser,language]")
+    assert ("page and tables are not tested" in said) == bool(pip_status)
 
 
 def test_slow_tests_find_the_page_there(house):

@@ -1,9 +1,6 @@
 """Hanzi to pinyin, the parts of a syllable, and the inventory of classes."""
 
-import subprocess
-import sys
 import unicodedata
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -165,14 +162,6 @@ def test_an_unknown_syllable_becomes_unk():
 def test_a_wrong_inventory_is_refused(symbols):
     with pytest.raises(ValueError, match="an inventory"):
         Inventory(symbols)
-
-
-@pytest.mark.slow
-def test_the_inventory_is_what_its_script_writes(tmp_path: Path):
-    pytest.importorskip("jieba", reason="pip install jieba==0.42.1")
-    script = DATA_CONFIG / "build_syllables.py"
-    subprocess.run([sys.executable, script, tmp_path / "syllables.txt"], check=True)
-    assert (tmp_path / "syllables.txt").read_bytes() == (DATA_CONFIG / "syllables.txt").read_bytes()
 
 
 def test_no_phrase_reaches_across_punctuation():
