@@ -25,6 +25,7 @@ from ramospeech.report import commit, hardware
 from ramospeech.word_lattice import Lattice, given
 from ramospeech.word_model import Weights, WordModel
 
+OUTPUT = Path(__file__).with_suffix(".json")
 Sentences = list[tuple[list[str], str]]  # syllables and hanzi
 HELD_OUT = 500
 
@@ -101,8 +102,16 @@ def main(names: list[str]) -> None:
     facts = {"command": "python benchmarks/pinyin_to_hanzi.py " + " ".join(Path(name).name for name in names),
              "commit": commit(), "hardware": hardware(), "label_source": "pypinyin 0.55",
              **cost, "texts": [judge(name, model) for name in names]}
-    write_text(Path(__file__).with_suffix(".json"),
-               json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+    write_text(OUTPUT, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+
+
+def table(facts: dict) -> list[str]:
+    """The results as the README shows them."""
+    rows = [f"| {text['text']} | {text['sentences']} | {text['error_rate']:.1%} | "
+            f"{text['words_alone']:.1%} |" for text in facts["texts"]]
+    return ["| test transcripts | sentences | hanzi wrong | without what follows what |",
+            "| --- | --- | --- | --- |", *rows,
+            "", f"By `{facts['command']}` at commit {facts['commit']}"]
 
 
 if __name__ == "__main__":

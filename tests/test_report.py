@@ -191,7 +191,7 @@ def test_the_table_has_a_row_without_what_is_outside():
 
 
 @pytest.mark.parametrize("name", [
-    "language_model", "decoders", "joint_search", "speech_to_text"])
+    "language_model", "decoders", "joint_search", "speech_to_text", "pinyin_to_hanzi"])
 def test_the_readme_shows_what_the_benchmarks_wrote(name):
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / f"{name}.py"))
     results = json.loads(script["OUTPUT"].read_text(encoding="utf-8"))
