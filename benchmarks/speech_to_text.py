@@ -98,11 +98,15 @@ def whole_run(path: Path) -> dict:
 
 def table(facts: dict) -> list[str]:
     """The results as the README shows them."""
-    ten, first = facts["ten_seconds"], facts["first_result"]
-    return [f"- {ten['syllables']} syllables in ten seconds of sound: {ten['cpu_seconds']} s of one core,",
-            f"  {ten['real_time_factor']} of real time. A command for them alone takes "
-            f"{first['cpu_seconds']} s of work, the start included",
-            f"  (`{facts['command']}` at commit {facts['commit']})."]
+    ten, first, hour = facts["ten_seconds"], facts["first_result"], facts["hour"]
+    rows = [f"| ten seconds, {ten['syllables']} syllables, on one core | {ten['cpu_seconds']} s, "
+            f"{ten['real_time_factor']} of real time |",
+            f"| the command for them, its start included | {first['wall_seconds']} s |"]
+    if hour:
+        rows.append(f"| the command for an hour, {hour['syllables']:,} syllables | "
+                    f"{hour['wall_seconds']} s, {hour['megabytes']:,} MB |")
+    return ["| recording | takes |", "| --- | --- |", *rows,
+            "", f"By `{facts['command']}` at commit {facts['commit']}"]
 
 
 if __name__ == "__main__":
