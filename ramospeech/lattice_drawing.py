@@ -22,8 +22,9 @@ def draw_lattice(lattice: Lattice, syllables: Sequence[str], rows: int = 5) -> s
         boxes.append(_box(arc, top, (arc.start, arc.word) in best))
         free[arc.start:arc.end] = [top + ROW] * (arc.end - arc.start)
     names = [_text((place + 0.5) * STEP, 26, syllable) for place, syllable in enumerate(syllables)]
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{STEP * len(syllables)}" '
-            f'height="{max(free) + 6}" font-family="sans-serif" font-size="16">'
+    width, height = STEP * len(syllables), max(free) + 6
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+            'style="max-width: 100%; height: auto" font-family="sans-serif" font-size="16">'
             f'<rect width="100%" height="100%" fill="white"/>{"".join(names + boxes)}</svg>')
 
 

@@ -36,6 +36,14 @@ def test_the_best_path_stands_out():
     assert chosen == ["上海", "植物园"]
 
 
+def test_all_of_it_is_seen_on_a_narrow_page():
+    """It shrinks as a whole: what is drawn lies inside the view, whose width may not exceed the page."""
+    left, top, width, height = map(float, PICTURE.get("viewBox").split())
+    assert "max-width: 100%" in PICTURE.get("style") and PICTURE.get("height") is None
+    assert all(left <= start and end <= left + width and top <= y < top + height
+               for _, start, end, y, _ in boxes())
+
+
 def test_no_box_lies_on_another():
     found = boxes()
     for number, (_, left, right, top, _) in enumerate(found):
