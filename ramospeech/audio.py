@@ -19,6 +19,7 @@ SILENCE = 1e-4  # a swing below this, of the full scale 1.0, holds no speech
 RATES = range(1_000, 1_000_001)  # samples a second; beyond it a header is wrong
 FINEST_RATIO = 1_000  # the largest number in a ratio of two rates
 ENDLESS = 0x7FFFF000  # a WAV header that never learnt its length states this or more
+UNSTATED = 1 << 58  # samples; libsndfile says more where a FLAC header, written to a pipe, says none
 NOT_FINITE = "holds samples that are not finite numbers"
 LONGEST_PAGE = 27 + 255 + 255 * 255  # bytes of a page of an Ogg file: header, table, body
 
@@ -52,6 +53,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
         _check_is_whole(path)
         with soundfile.SoundFile(os.fsencode(path)) as file:  # a name may be in any encoding
+            _check_header(file)
             yield file
     except OSError as error:
         raise AudioError(f"{path}: {error.strerror or error}") from None
@@ -86,6 +88,17 @@ def _read_whole(file: soundfile.SoundFile) -> np.ndarray:
     return samples
 
 
+def _check_header(file: soundfile.SoundFile) -> None:
+    _check_rate(file.samplerate)
+    if file.frames >= UNSTATED:
+        raise ValueError("its header does not state how long it is; convert it to WAV")
+
+
+def _check_rate(rate: int) -> None:
+    if rate not in RATES:
+        raise ValueError(f"a rate of {rate} samples a second is not one of sound")
+
+
 def _check_count(read: int, stated: int) -> None:
     if read < stated:
         raise ValueError(f"truncated: {read} of {stated} samples")
@@ -94,7 +107,9 @@ def _check_count(read: int, stated: int) -> None:
 def _check_is_whole(path: Path) -> None:
     """libsndfile reads WAV and OGG files that were cut off without a word; the bytes tell."""
     if not path.is_file():
-        raise ValueError("a folder, not a file" if path.is_dir() else "no such file")
+        raise ValueError("a folder, not a file" if path.is_dir() else
+                         "a pipe or a device: save it as a file first" if path.exists() else
+                         "no such file")
     with open(path, "rb") as file:
         size, format_name = os.fstat(file.fileno()).st_size, file.read(4)
         if size == 0:
@@ -134,8 +149,7 @@ def resample(waveform: Tensor, rate: int) -> Tensor:
     """
     if rate == SAMPLE_RATE:
         return waveform
-    if rate not in RATES:
-        raise ValueError(f"a rate of {rate} samples a second is not one of sound")
+    _check_rate(rate)
     return _resampler(*_simple_ratio(rate, SAMPLE_RATE))(waveform)
 
 

@@ -13,6 +13,7 @@ from ramospeech.corpora import open_split
 from ramospeech.files import refuse_unwritable, write_text
 from ramospeech.paths import SHIPPED_LANGUAGE_MODEL, SHIPPED_MODEL
 
+BAR = "{percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s of sound [{elapsed} < {remaining}]"
 LM_WEIGHT, LENGTH_BONUS = 0.5, 3.0  # chosen by dev in benchmarks/language_model.py
 
 
@@ -165,7 +166,7 @@ def run_speech2text(options) -> int:
     total = sum(map(whole_seconds, files))
     hide_bar = True if len(files) == 1 and total <= LONGEST else None  # None: where no one looks
     failures = 0
-    with tqdm(total=total, unit=" s of sound", disable=hide_bar, leave=False) as bar:
+    with tqdm(total=total, bar_format=BAR, disable=hide_bar, leave=False) as bar:
         texts = speech.transcribe(files, options.batch_size, options.nbest, bar.update)
         for number, (text, reference) in enumerate(zip(texts, references), start=1):
             failures += text.error is not None
@@ -193,14 +194,17 @@ def _print_text(number: int, text, reference, as_json: bool, several: bool) -> N
 
     from ramospeech.speech_lines import text_facts, text_lines
 
+    lines = []
     if as_json:
-        tqdm.write(_printable(json.dumps(text_facts(text, reference), ensure_ascii=False)))
-    elif text.error:
-        tqdm.write(f"ramospeech: {text.error}", file=sys.stderr)
-    else:
+        lines = [json.dumps(text_facts(text, reference), ensure_ascii=False)]
+    elif text.hanzi or not text.error:  # what was read before it broke is not lost
         lines = [f"FILE {number}: {text.file}"] if several else []
-        tqdm.write(_printable("\n".join([*lines, *text_lines(number, text, reference)])))
-    sys.stdout.flush()
+        lines += text_lines(number, text, reference)
+    if lines:
+        tqdm.write(_printable("\n".join(lines)))
+        sys.stdout.flush()
+    if text.error and not as_json:
+        tqdm.write(f"ramospeech: {text.error}", file=sys.stderr)
 
 
 # Decoders

@@ -7,6 +7,7 @@ from elsewhere. Recordings lie in a folder of their own, which is gone when the 
 import os
 import signal
 import socket
+from errno import EACCES, EADDRINUSE
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,10 +30,10 @@ def serve(host: str = "127.0.0.1", port: int = 7860, model: Path = SHIPPED_MODEL
     Raises OSError where host and port cannot be had, ValueError where Gradio is not installed.
     """
     check_address(host, port)
+    end_as_by_ctrl_c()
     with TemporaryDirectory(prefix="ramospeech-demo-") as folder:
         gradio = import_gradio(folder)
         page = build_page(gradio, Listener.load(model))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the folder goes
         try:
             page.launch(
                 server_name=host, server_port=port, share=False, quiet=True, footer_links=[],
@@ -45,12 +46,20 @@ def serve(host: str = "127.0.0.1", port: int = 7860, model: Path = SHIPPED_MODEL
             page.close(verbose=False)
 
 
+def end_as_by_ctrl_c() -> None:
+    """So that the recordings go, also when the command is asked to end, or its terminal is closed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
+
+
 def check_address(host: str, port: int) -> None:
     """Raise OSError, in plain words, where nothing can listen at host and port."""
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        raise OSError(f"{host}, port {port}: {error.strerror or error}; --port takes another one") from None
+        hint = "; --port takes another one" if error.errno in (EADDRINUSE, EACCES) else ""
+        raise OSError(f"{host}, port {port}: {error.strerror or error}{hint}") from None
 
 
 def import_gradio(folder: str):

@@ -63,10 +63,10 @@ def respell(syllable: str) -> str:
 
     What is no syllable in the first place is still none.
     """
-    plain = re.sub("u:|ü", "v", syllable.lower())
+    plain = re.sub("u:|ü", "v", unicodedata.normalize("NFC", syllable).lower())
     plain = re.sub("(?<=^[jqxy])v", "u", plain)
     plain = re.sub("(?<=^[ln])ue", "ve", plain)
-    return re.sub("[05]$", "", plain)
+    return re.sub("(?<=[a-z])[05]$", "", plain)
 
 
 @cache

@@ -33,11 +33,15 @@ def text_lines(number: int, text: Text, reference: Utterance | None = None) -> I
 
 
 def text_facts(text: Text, reference: Utterance | None = None) -> dict:
-    """The same for JSON, with the seconds of the syllables and what was heard at first."""
-    if text.error:
-        return {"file": text.file, "error": text.error}
+    """The same for JSON, with the seconds of the syllables and what was heard at first.
+
+    Of what is broken, the reason, and what was read before it broke.
+    """
+    error = {"error": text.error} if text.error else {}
+    if error and not text.hanzi:
+        return {"file": text.file, **error}
     best, *others = map(_sentence_facts, text.sentences)
-    facts = {"file": text.file, **best, "heard": text.heard.syllables,
+    facts = {"file": text.file, **error, **best, "heard": text.heard.syllables,
              "elapsed": round(text.elapsed, 5)}
     if others:
         facts["nbest"] = [best, *others]

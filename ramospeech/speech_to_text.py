@@ -68,7 +68,7 @@ class Text:
 
     file: str = ""
     sentences: list[Sentence] = field(default_factory=lambda: [Sentence()])  # best first
-    heard: Reading = Reading([], [])  # before the words had their say; the next best in `others`
+    heard: Reading = field(default_factory=lambda: Reading([], []))  # before the words had their say; the next best in `others`
     elapsed: float = 0.0  # seconds of work, reading apart; a batch shares it by length
     error: str | None = None
 
@@ -167,7 +167,12 @@ class SpeechToText:
     def _as_heard(self, reading: Reading) -> Sentence:
         """For what cannot be written: hanzi where there are any, the rest in pinyin."""
         (found,) = Converter(self.words).candidates(" ".join(reading.syllables))
-        return Sentence((found.hanzi,), tuple(reading.syllables), tuple(reading.seconds),
+        tokens, rest = [], found.hanzi
+        for syllable in reading.syllables:
+            length = 1 if self.words.readings((syllable,)) else len(syllable)
+            tokens.append(rest[:length])
+            rest = rest[length:].lstrip()
+        return Sentence(tuple(tokens), tuple(reading.syllables), tuple(reading.seconds),
                         found.log_prob, reading.score)
 
     def _hypotheses(self, log_probs: Tensor) -> list[Hypothesis]:

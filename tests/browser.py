@@ -36,13 +36,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list, url: str, log: Path, seconds: float = 120, **options) -> Iterator[None]:
+def running(command: list, url: str, log: Path, seconds: float = 120, **options
+            ) -> Iterator[subprocess.Popen]:
     """A server that runs while it answers at `url`, and is asked to end afterwards."""
     with open(log, "w") as file, subprocess.Popen(
             command, stdout=file, stderr=subprocess.STDOUT, **options) as server:
         try:
             wait_until_it_answers(url, server, log, time.monotonic() + seconds)
-            yield
+            yield server
         finally:
             server.terminate()
             server.wait(60)

@@ -328,7 +328,21 @@ def test_text(tmp_path, name):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
 def test_a_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
-    assert refusal(tmp_path / "pipe.wav") == "no such file"
+    assert refusal(tmp_path / "pipe.wav") == "a pipe or a device: save it as a file first"
+
+
+def test_a_flac_file_that_was_written_to_a_pipe(tmp_path):
+    """Its header has no length: the 36 bits before the checksum are zero."""
+    path = tmp_path / "piped.flac"
+    soundfile.write(path, voice(), SAMPLE_RATE)
+    content = bytearray(path.read_bytes())
+    assert int.from_bytes(content[21:26]) & (1 << 36) - 1 == len(voice())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert refusal(path) == "its header does not state how long it is; convert it to WAV"
+    with pytest.raises(AudioError, match="does not state how long"):
+        audio_seconds(path)
 
 
 def test_unreadable_file(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -45,19 +46,19 @@ def recording(utterance, tmp_path_factory) -> Path:
 
 
 @contextmanager
-def demo(folder: Path) -> Iterator[str]:
-    """Where the page is; `folder` is the machine's folder for temporary files."""
+def demo(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Where the page is, and its process; `folder` is the machine's folder for temporary files."""
     pytest.importorskip("gradio", reason="Gradio is missing: pip install --editable '.[demo]'")
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     command = [sys.executable, "-m", "ramospeech.cli", "demo", "--port", str(port)]
-    with running(command, url, folder / "log", env=os.environ | {"TMPDIR": str(folder)}):
-        yield url
+    with running(command, url, folder / "log", env=os.environ | {"TMPDIR": str(folder)}) as process:
+        yield url, process
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    with demo(tmp_path_factory.mktemp("demo")) as url:
+    with demo(tmp_path_factory.mktemp("demo")) as (url, _):
         yield url
 
 
@@ -159,10 +160,14 @@ def test_a_file_that_is_too_large_is_refused_by_the_server(address):
     assert caught.value.code == 413
 
 
-def test_recordings_are_gone_when_the_command_ends(tmp_path):
-    with demo(tmp_path) as address:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_recordings_are_gone_when_the_command_ends(tmp_path, number):
+    """SIGHUP comes when a terminal is closed."""
+    with demo(tmp_path) as (address, process):
         upload(address, MEGABYTE)
         assert list(tmp_path.rglob("a.wav"))
+        process.send_signal(number)
+        process.wait(60)
     assert list(tmp_path.rglob("a.wav")) == []
 
 

@@ -148,6 +148,12 @@ def test_a_port_that_is_taken_is_named(capsys):
     assert str(port) in said and "--port" in said
 
 
+def test_an_address_that_is_none_is_not_blamed_on_the_port(capsys):
+    assert cli.main(["demo", "--host", "nowhere.invalid"]) == 1
+    said = capsys.readouterr().err
+    assert "nowhere.invalid" in said and "--port" not in said
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
 def test_what_is_no_port_is_refused(port, capsys):
     with pytest.raises(SystemExit):

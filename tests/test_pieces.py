@@ -107,6 +107,7 @@ BROKEN = {
     "silent.wav": lambda path: soundfile.write(path, np.zeros(RATE), RATE),
     "nan.wav": lambda path: soundfile.write(path, np.full(RATE, np.nan), RATE, subtype="FLOAT"),
     "cut.wav": write_cut,
+    "rate.wav": lambda path: soundfile.write(path, np.sin(np.arange(RATE)), 500),
 }
 
 

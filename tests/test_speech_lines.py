@@ -9,8 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.cli import main
 from ramospeech.corpora import open_split
 from ramospeech.manifest import Utterance
@@ -102,6 +105,18 @@ def test_bad_files_are_named_and_the_others_go_on(speech2text, recordings, tmp_p
     facts = [json.loads(line) for line in out.splitlines()]
     assert (status, err) == (1, "") and [item["file"] for item in facts] == list(map(str, files))
     assert ["error" in item for item in facts] == [True, False, True, False]
+
+
+def test_what_was_read_before_a_file_broke_is_not_lost(speech2text, recordings, tmp_path):
+    path = tmp_path / "long.flac"
+    sound = np.tile(np.concatenate([load_audio(recordings[0]).numpy(), np.zeros(SAMPLE_RATE)]), 60)
+    soundfile.write(path, sound, SAMPLE_RATE)
+    path.write_bytes(path.read_bytes()[:-5000])
+    status, out, err = speech2text(path)
+    assert status == 1 and "PRED 1: " in out and f"{path}: " in err
+    status, out, _ = speech2text("--json", path)
+    facts = json.loads(out)
+    assert status == 1 and facts["error"].startswith(f"{path}: ") and facts["hanzi"]
 
 
 def test_with_the_reference(speech2text, recordings):

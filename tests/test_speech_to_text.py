@@ -165,7 +165,10 @@ class Says:
 def test_what_cannot_be_written_passes_through(speech):
     text = SpeechToText(Says(["ni3", "fiao4"], ["ni3", "fiao4"]), speech.words).write(torch.zeros(9))
     assert text.heard.syllables == ["ni3", "fiao4"]
-    assert text.hanzi == "你fiao4" and text.best.syllables == ("ni3", "fiao4")
+    assert text.best.tokens == ("你", "fiao4") and text.best.syllables == ("ni3", "fiao4")
+    said = ["fiao4", "fiao4", PAD, "ni3", PAD, UNK]
+    text = SpeechToText(Says(["ni3", "fiao4"], said), speech.words).write(torch.zeros(9))
+    assert text.best.tokens == ("fiao4", "你", UNK)
 
 
 def test_nothing_said(speech):
