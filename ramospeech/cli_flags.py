@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Callable
 
 from ramospeech.corpora import ALL, MODULES
 
@@ -51,34 +52,25 @@ def whole_number(text: str) -> int:
 
 
 def share_of_one(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return share
+    return _number(text, lambda number: 0 <= number <= 1, "a number from 0 to 1")
 
 
 def above_zero(text: str) -> float:
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return weight
+    return _number(text, lambda number: 0 < number < math.inf, "a number above 0")
 
 
 def in_minutes(text: str) -> float:
+    return _number(text, lambda number: number >= 0, "a number of minutes")
+
+
+def _number(text: str, is_right: Callable[[float], bool], what: str) -> float:
     try:
-        minutes = float(text)
+        number = float(text)
     except ValueError:
-        minutes = math.nan
-    if not minutes >= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
-    return minutes
+        number = math.nan
+    if not is_right(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return number
 
 
 def port_number(text: str) -> int:
