@@ -56,6 +56,8 @@ class HorovodWorld(World):
         self.hvd = hvd
         self.elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "5")  # ms; by default 1, 7 % of a core when idle
+        if self.elastic:  # with a process that joins later, the caches of Horovod's plans can differ
+            os.environ.setdefault("HOROVOD_CACHE_CAPACITY", "0")
         hvd.init()
         if not self.is_first:  # one process reports
             tqdm.__init__ = partialmethod(tqdm.__init__, disable=True)

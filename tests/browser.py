@@ -15,19 +15,24 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @contextmanager
-def open_browser(*flags: str):
-    """Headless Chromium; the test is skipped, with the reason, where it or Playwright is missing."""
+def start_playwright():
+    """The driver of browsers, one a process; the test is skipped, with the reason, where it cannot be."""
     sync_api = pytest.importorskip("playwright.sync_api", reason=(
         "Playwright is missing: pip install --editable '.[browser]'"))
     if CHROMIUM is None:
         pytest.skip("Chromium is missing: apt install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", *flags])
-        try:
-            yield browser
-        finally:
-            browser.close()
+    with sync_api.sync_playwright() as driver:
+        yield driver
+
+
+@contextmanager
+def open_browser(playwright, *flags: str):
+    """Headless Chromium."""
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flags])
+    try:
+        yield browser
+    finally:
+        browser.close()
 
 
 def free_port() -> int:

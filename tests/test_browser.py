@@ -16,7 +16,7 @@ import nbformat
 import pytest
 import soundfile
 import torch
-from browser import free_port, open_browser, running
+from browser import free_port, open_browser, running, start_playwright
 from test_house import NOTEBOOKS, REPOSITORY, code_cells
 from torchaudio.functional import resample
 
@@ -45,6 +45,11 @@ def recording(utterance, tmp_path_factory) -> Path:
     return folder / utterance.path
 
 
+def hear_hang_ups() -> None:
+    """Whoever started the tests may have been told to ignore them (nohup)."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def demo(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     """Where the page is, and its process; `folder` is the machine's folder for temporary files."""
@@ -52,7 +57,8 @@ def demo(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     command = [sys.executable, "-m", "ramospeech.cli", "demo", "--port", str(port)]
-    with running(command, url, folder / "log", env=os.environ | {"TMPDIR": str(folder)}) as process:
+    with running(command, url, folder / "log", env=os.environ | {"TMPDIR": str(folder)},
+                 preexec_fn=hear_hang_ups) as process:
         yield url, process
 
 
@@ -63,13 +69,20 @@ def address(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(recording, tmp_path_factory):
+def playwright():
+    with start_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def browser(playwright, recording, tmp_path_factory):
     """Its microphone plays the recording once, with half a second of silence before and after."""
     spoken = resample(load_audio(recording), SAMPLE_RATE, MICROPHONE_RATE)
     silence = torch.zeros(MICROPHONE_RATE // 2)
     path = tmp_path_factory.mktemp("microphone") / "microphone.wav"
     soundfile.write(path, torch.cat([silence, spoken, silence]).numpy(), MICROPHONE_RATE)
-    with open_browser("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+    with open_browser(playwright, "--use-fake-ui-for-media-stream",
+                      "--use-fake-device-for-media-stream",
                       f"--use-file-for-fake-audio-capture={path}%noloop") as opened:
         yield opened
 
@@ -206,9 +219,9 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def notebook_page(folder: Path, name: str):
+def notebook_page(playwright, folder: Path, name: str):
     """A notebook, opened in JupyterLab, whose folder is that of the notebooks."""
-    with jupyterlab(folder) as address, open_browser() as browser:
+    with jupyterlab(folder) as address, open_browser(playwright) as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.goto(f"{address}/tree/{name}")
         page.locator(".jp-CodeCell").first.wait_for(timeout=ANSWER)
@@ -243,13 +256,13 @@ def check_pictures_and_players(page, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [path.name for path in NOTEBOOKS])
-def test_a_notebook_that_is_opened_shows_and_plays_what_it_holds(tmp_path, name):
+def test_a_notebook_that_is_opened_shows_and_plays_what_it_holds(playwright, tmp_path, name):
     shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
-    with notebook_page(tmp_path, name) as page:
+    with notebook_page(playwright, tmp_path, name) as page:
         check_pictures_and_players(page, name)
 
 
-def test_a_notebook_runs_in_jupyterlab(tmp_path):
+def test_a_notebook_runs_in_jupyterlab(playwright, tmp_path):
     """From nothing: the outputs are left out of the copy, so what is seen was made now."""
     name = "07_speech_to_text.ipynb"
     for path in NOTEBOOKS:
@@ -259,7 +272,7 @@ def test_a_notebook_runs_in_jupyterlab(tmp_path):
         (tmp_path / "notebooks").mkdir(exist_ok=True)
         nbformat.write(notebook, tmp_path / "notebooks" / path.name)
     (tmp_path / "benchmarks").symlink_to(REPOSITORY / "benchmarks")  # results, which it reads
-    with notebook_page(tmp_path, name) as page:
+    with notebook_page(playwright, tmp_path, name) as page:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         page.wait_for_function(AT_REST, timeout=10 * ANSWER)
