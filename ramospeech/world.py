@@ -28,7 +28,7 @@ class World:
         return self.rank == 0
 
     def sum(self, tensors: list[Tensor], name: str) -> list[Tensor]:
-        """Each tensor summed over all processes; the tensors given may be overwritten."""
+        """Each tensor summed over all processes."""
         return tensors
 
     def max(self, number: int, name: str) -> int:
@@ -56,8 +56,6 @@ class HorovodWorld(World):
         self.hvd = hvd
         self.elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "5")  # ms; by default 1, 7 % of a core when idle
-        if self.elastic:  # with a process that joins later, the caches of Horovod's plans can differ
-            os.environ.setdefault("HOROVOD_CACHE_CAPACITY", "0")
         hvd.init()
         if not self.is_first:  # one process reports
             tqdm.__init__ = partialmethod(tqdm.__init__, disable=True)
@@ -75,8 +73,20 @@ class HorovodWorld(World):
         return self.hvd.local_rank()
 
     def sum(self, tensors: list[Tensor], name: str) -> list[Tensor]:
-        """All in one message: Horovod fuses the group into one buffer, and reduces it in a ring."""
-        handle = self.hvd.grouped_allreduce_async_(tensors, op=self.hvd.Sum, name=name)
+        """In one message for each kind of number, which Horovod reduces in a ring.
+
+        Horovod could fuse them by itself. But after a process was lost, two may come to fuse more than
+        some sixty tensors differently, and the job dies.
+        """
+        summed = {}
+        for dtype in {tensor.dtype: None for tensor in tensors}:
+            own = [tensor for tensor in tensors if tensor.dtype == dtype]
+            flat = self._wait_for(self.hvd.allreduce_async_(
+                torch.cat([tensor.flatten() for tensor in own]), op=self.hvd.Sum, name=f"{name} {dtype}"))
+            summed[dtype] = iter(flat.split([tensor.numel() for tensor in own]))
+        return [next(summed[tensor.dtype]).view_as(tensor) for tensor in tensors]
+
+    def _wait_for(self, handle: int) -> Tensor:
         while not self.hvd.poll(handle):  # Horovod's own way to wait keeps a core busy
             time.sleep(0.001)
         return self.hvd.synchronize(handle)
