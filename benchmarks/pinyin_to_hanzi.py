@@ -1,14 +1,16 @@
 """How often the hanzi are wrong when the pinyin is right.
 
-    python benchmarks/pinyin_to_hanzi.py TEXT...         # a text file of hanzi, a sentence a line
     python benchmarks/pinyin_to_hanzi.py aishell thchs   # the test lists of prepared corpora
+    python benchmarks/pinyin_to_hanzi.py TEXT            # a text file of hanzi, a sentence a line
+    python benchmarks/pinyin_to_hanzi.py aishell --without TEXT   # but for the sentences in TEXT
     python benchmarks/pinyin_to_hanzi.py --tune          # weights on held-out sentences (slow)
 
-The pinyin is pypinyin's reading of the hanzi, or the corpus's own. Beside the model stand its parts:
-words by themselves, without what follows what. Writes benchmarks/pinyin_to_hanzi.json, with the time
+Each sentence counts once. The pinyin is pypinyin's reading of the hanzi, or the corpus's own. Beside
+the model stand its parts: words by themselves, without what follows what. Writes benchmarks/pinyin_to_hanzi.json, with the time
 that loading and a sentence take, in CPU seconds on one thread, and the memory of the tables.
 """
 
+import argparse
 import json
 import resource
 import sys
@@ -30,16 +32,22 @@ Sentences = list[tuple[list[str], str]]  # syllables and hanzi
 HELD_OUT = 500
 
 
-def read_sentences(name: str) -> Sentences:
-    """The test list of a corpus, or the lines of a file; with one syllable a hanzi."""
+def read_sentences(name: str) -> tuple[Sentences, str]:
+    """The test list of a corpus, or the lines of a file; with one syllable a hanzi. And who gave
+    the syllables."""
     if name in MODULES:
-        pairs = [(item.syllables, item.hanzi) for item in open_split(name, "test").utterances]
+        test = open_split(name, "test")
+        pairs = [(item.syllables, item.hanzi) for item in test.utterances]
     else:
-        pairs = [(hanzi_to_pinyin(line), line)
-                 for line in Path(name).read_text(encoding="utf-8").split()]
+        pairs = [(hanzi_to_pinyin(line), line) for line in read_lines(name)]
     distinct = {hanzi: syllables for syllables, hanzi in pairs}
-    return [(syllables, hanzi) for hanzi, syllables in distinct.items()
-            if UNK not in syllables and len(syllables) == len(hanzi)]
+    sentences = [(syllables, hanzi) for hanzi, syllables in distinct.items()
+                 if UNK not in syllables and len(syllables) == len(hanzi)]
+    return sentences, test.label_source if name in MODULES else "pypinyin 0.55"
+
+
+def read_lines(name: str) -> list[str]:
+    return Path(name).read_text(encoding="utf-8").split()
 
 
 def error_rate(model: WordModel, sentences: Sentences) -> float:
@@ -54,12 +62,14 @@ def alone(model: WordModel) -> WordModel:
     return WordModel(model.words, {}, {})
 
 
-def judge(name: str, model: WordModel) -> dict:
-    sentences = read_sentences(name)
+def judge(name: str, model: WordModel, left_out: set[str]) -> dict:
+    every, label_source = read_sentences(name)
+    sentences = [(syllables, hanzi) for syllables, hanzi in every if hanzi not in left_out]
     started = time.process_time()
     rate = error_rate(model, sentences)
     seconds = time.process_time() - started
-    facts = {"text": Path(name).stem, "sentences": len(sentences),
+    facts = {"text": Path(name).stem, "label_source": label_source,
+             "sentences": len(sentences), "left_out": len(every) - len(sentences),
              "hanzi": sum(len(hanzi) for _, hanzi in sentences),
              "error_rate": round(rate, 4),
              "words_alone": round(error_rate(alone(model), sentences), 4),
@@ -94,25 +104,32 @@ def tune(model: WordModel) -> None:
         print(f"unseen {unseen:4} hanzi {hanzi:4}: {error_rate(tried, sentences):.2%}", flush=True)
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], without: list[str]) -> None:
     model, cost = load()
-    if names == ["--tune"]:
-        tune(model)
-        return
-    facts = {"command": "python benchmarks/pinyin_to_hanzi.py " + " ".join(Path(name).name for name in names),
-             "commit": commit(), "hardware": hardware(), "label_source": "pypinyin 0.55",
-             **cost, "texts": [judge(name, model) for name in names]}
+    left_out = {line for name in without for line in read_lines(name)}
+    facts = {"command": "python benchmarks/pinyin_to_hanzi.py " + " ".join(sys.argv[1:]),
+             "commit": commit(), "hardware": hardware(), **cost,
+             "texts": [judge(name, model, left_out) for name in names]}
     write_text(OUTPUT, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
 
 
 def table(facts: dict) -> list[str]:
     """The results as the README shows them."""
-    rows = [f"| {text['text']} | {text['sentences']} | {text['error_rate']:.1%} | "
-            f"{text['words_alone']:.1%} |" for text in facts["texts"]]
-    return ["| test transcripts | sentences | hanzi wrong | without what follows what |",
-            "| --- | --- | --- | --- |", *rows,
+    rows = [f"| {text['text']} | {text['label_source']} | {text['sentences']:,} | "
+            f"{text['error_rate']:.1%} | {text['words_alone']:.1%} |" for text in facts["texts"]]
+    return ["| test list | pinyin by | sentences | hanzi wrong | without what follows what |",
+            "| --- | --- | --- | --- | --- |", *rows,
             "", f"By `{facts['command']}` at commit {facts['commit']}"]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="CORPUS|TEXT", help="what to read")
+    parser.add_argument("--without", nargs="+", default=[], metavar="TEXT",
+                        help="sentences that do not count")
+    parser.add_argument("--tune", action="store_true", help="try weights on held-out sentences")
+    chosen = parser.parse_args()
+    if chosen.tune:
+        tune(WordModel.load())
+    else:
+        main(chosen.names or parser.error("name a corpus or a text"), chosen.without)
