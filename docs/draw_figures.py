@@ -24,7 +24,7 @@ from ramospeech.splice import splice
 
 FOLDER = Path(__file__).parent
 MODELS = {"one voice": SHIPPED_MODEL.with_name("one-voice.safetensors"), "shipped": SHIPPED_MODEL}
-CURVES = {"one-voice": "one voice", "many-voices": "many voices"}
+CURVES = {"one-voice": "one voice", "many-voices": "many voices", "full": "many voices, full model"}
 PARTS, WHOLE = ("绿", "月"), "略"  # lv4 and yue4; lve4
 
 
