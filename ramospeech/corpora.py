@@ -21,7 +21,7 @@ FACTS = ("version", "root", "label_source", "splits", "skipped")  # in corpus.js
 MODULES = {"mini": "corpus_mini", "audio-cmn": "corpus_audio_cmn", "thchs": "corpus_thchs",
            "aishell": "corpus_aishell", "primewords": "corpus_primewords",
            "st-cmds": "corpus_st_cmds", "espeak": "corpus_espeak",
-           "spliced": "corpus_spliced"}
+           "ttskit": "corpus_ttskit", "spliced": "corpus_spliced"}
 ALL = "all"  # the real corpora that are prepared
 
 

@@ -379,7 +379,8 @@ def test_all_is_the_real_corpora_that_are_prepared(data_folder, thchs, aishell):
     assert corpus_names("all") == ["thchs", "aishell"]
     assert open_split("all", "train").corpus == "thchs+aishell"
     assert corpus_names("all+mini+thchs") == ["thchs", "aishell", "mini"]
-    assert {name for name in MODULES if get_corpus(name).synthetic} == {"mini", "espeak", "spliced"}
+    assert {name for name in MODULES if get_corpus(name).synthetic} == {
+        "mini", "espeak", "ttskit", "spliced"}
 
 
 def test_a_part_that_is_not_prepared_is_named(data_folder, thchs):

