@@ -2,6 +2,7 @@
 
     ramospeech prepare audio-cmn --root DIR
     ramospeech prepare spliced
+    ramospeech download ttskit
     python benchmarks/trials.py
 
 Each trial goes on from the model of one voice (models/one-voice.safetensors) for about 1,350 steps
@@ -34,6 +35,7 @@ START = SHIPPED_MODEL.with_name("one-voice.safetensors")
 JUDGES = {"words": ("audio-cmn", "dev"), "second speaker": ("audio-cmn", "syllables-dev"),
           "robots": ("mini", "dev")}
 WORDS, SPLICED, ROBOTS = "audio-cmn train", "spliced train", "espeak train"
+VOICES = "ttskit train"
 SECOND = "audio-cmn syllables"
 SOME_ROBOTS = 4000  # utterances of espeak's 8,000: as many steps as in the other trials
 BASE = Settings(epochs=3, batch_size=16, learning_rate=1e-3, precision="bfloat16")
@@ -43,6 +45,7 @@ TRIALS = {
     "spliced syllables": ([WORDS, SPLICED], {"epochs": 2}),
     "spliced syllables, half disguised": ([WORDS, SPLICED], {"epochs": 2, "disguise": 0.5}),
     "robots, half disguised": ([WORDS, ROBOTS], {"epochs": 2, "disguise": 0.5}),
+    "ttskit's voices, half disguised": ([WORDS, VOICES], {"epochs": 2, "disguise": 0.5}),
     "the second speaker": ([WORDS, SECOND], {}),
     "mean of the weights": ([WORDS], {"averaging": 0.995}),
     "no sharing": ([WORDS], {"sharing": 0.0}),
@@ -54,6 +57,9 @@ def training_data(names: list[str]) -> Split:
     if ROBOTS in splits:
         robots = splits[ROBOTS]
         splits[ROBOTS] = replace(robots, utterances=robots.utterances[:SOME_ROBOTS])
+    if VOICES in splits:
+        voices = splits[VOICES]
+        splits[VOICES] = replace(voices, utterances=voices.utterances[::3])  # as many
     return join_splits("+".join(names), list(splits.values()))
 
 

@@ -12,19 +12,25 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ramospeech.audio import load_audio
+from torchaudio.functional import resample
+
+from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.breakdown import error_by_times_heard
 from ramospeech.checkpoints import load_model
 from ramospeech.corpora import open_split
+from ramospeech.corpus_ttskit import find_wheel
 from ramospeech.evaluation import recognise_split
 from ramospeech.features import log_spectrogram
-from ramospeech.paths import SHIPPED_MODEL
+from ramospeech.paths import SHIPPED_MODEL, data_dir
+from ramospeech.pitch import track_pitch
 from ramospeech.plots import draw_spectrogram
 from ramospeech.splice import splice
+from ramospeech.ttskit import SPEAKING_RATE, Synthesiser, voice
 
 FOLDER = Path(__file__).parent
 MODELS = {"one voice": SHIPPED_MODEL.with_name("one-voice.safetensors"), "shipped": SHIPPED_MODEL}
 CURVES = {"one-voice": "one voice", "many-voices": "many voices", "full": "many voices, full model"}
+SPEAKERS = ("Aiwei", "Aina", "Aiyue", "Aida")
 PARTS, WHOLE = ("绿", "月"), "略"  # lv4 and yue4; lve4
 
 
@@ -32,6 +38,7 @@ def main() -> None:
     draw_splicing()
     draw_times_heard()
     draw_curves()
+    draw_voices()
 
 
 def draw_splicing() -> None:
@@ -78,6 +85,22 @@ def draw_curves() -> None:
     axis.set(xlabel="epoch", ylabel="toned-syllable error, %", ylim=(0, 100))
     axis.legend()
     figure.savefig(FOLDER / "curves.png", dpi=110)
+
+
+def draw_voices() -> None:
+    """The four tones by some voices of ttskit: pitch over time."""
+    synthesiser = Synthesiser(find_wheel(data_dir() / "ttskit" / "recordings"))
+    figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), sharey=True, layout="constrained")
+    for tone, axis in enumerate(axes, start=1):
+        for name in SPEAKERS:
+            [waveform] = synthesiser.speak([f"ma{tone}"], [voice(name)], seed=1)
+            pitch = track_pitch(resample(waveform, SPEAKING_RATE, SAMPLE_RATE))
+            axis.plot([frame / 100 for frame in range(len(pitch))], pitch, ".", label=name)
+        axis.set(title=f"ma{tone}", xlabel="s", ylabel="Hz" if tone == 1 else "", yscale="log")
+        axis.set_yticks([100, 150, 200, 300], ["100", "150", "200", "300"], minor=False)
+        axis.minorticks_off()
+    axes[0].legend(fontsize="x-small")
+    figure.savefig(FOLDER / "voices.png", dpi=110)
 
 
 if __name__ == "__main__":

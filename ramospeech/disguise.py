@@ -19,6 +19,7 @@ DEPTHS = (0.6, 1.1)  # height of the harmonics over what lies between them, time
 TEMPOS = (0.85, 1.2)
 PAUSE = 12  # frames of silence at either end, on average
 SPEECH = 4.0  # nepers (35 dB): a frame that is quieter than the loudest by more is a pause
+GATES = (1.5, 4.0)  # the same for a microphone that opens late and closes early
 SMOOTH = 40  # waves over the spectrum, of 200: what is coarser is the vocal tract's doing
 NOISE_RATIOS = (2.0, 6.0)  # nepers from the noise up to the speech: 17 to 52 dB
 GAINS = (-2.5, 0.5)  # nepers
@@ -42,9 +43,14 @@ def _ratio(limits: tuple[float, float], rng: np.random.Generator) -> float:
 
 
 def change_pauses(spectrogram: Tensor, rng: np.random.Generator, least_frames: int = 1) -> Tensor:
-    """Another length of silence before and after the speech, made of the recording's own."""
+    """Another length of silence before and after the speech, made of the recording's own.
+
+    Every second time a gate cuts the soft beginning and end off the speech, as that of a telephone,
+    or an editor's hand.
+    """
     level = spectrogram.exp().square().sum(1).log() / 2  # (frames,) nepers
-    speech = torch.nonzero(level > level.max() - SPEECH).ravel()
+    gate = rng.uniform(*GATES) if rng.random() < 0.5 else SPEECH
+    speech = torch.nonzero(level > level.max() - gate).ravel()
     first, last = int(speech[0]), int(speech[-1])
     quiet = torch.nonzero(level <= level.max() - SPEECH).ravel().numpy()
     before, after = (int(count) for count in rng.exponential(PAUSE, size=2))
