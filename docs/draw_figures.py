@@ -31,6 +31,7 @@ FOLDER = Path(__file__).parent
 MODELS = {"one voice": SHIPPED_MODEL.with_name("one-voice.safetensors"), "shipped": SHIPPED_MODEL}
 CURVES = {"one-voice": "one voice", "many-voices": "many voices", "full": "many voices, full model"}
 SPEAKERS = ("Aiwei", "Aina", "Aiyue", "Aida")
+SPEAKER_SPLITS = {"Chen Wang": "syllables-dev", "Yue Tan": "train"}
 PARTS, WHOLE = ("绿", "月"), "略"  # lv4 and yue4; lve4
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     draw_times_heard()
     draw_curves()
     draw_voices()
+    draw_edges()
 
 
 def draw_splicing() -> None:
@@ -101,6 +103,19 @@ def draw_voices() -> None:
         axis.minorticks_off()
     axes[0].legend(fontsize="x-small")
     figure.savefig(FOLDER / "voices.png", dpi=110)
+
+
+def draw_edges() -> None:
+    """The same syllables by the second speaker (of those to choose by), and by the first."""
+    figure, axes = plt.subplots(2, 4, figsize=(10, 4.6), sharey=True, layout="constrained")
+    for row, (speaker, split) in zip(axes, SPEAKER_SPLITS.items()):
+        recordings = open_split("audio-cmn", split)
+        places = {item.pinyin: index for index, item in enumerate(recordings.utterances)}
+        for axis, syllable in zip(row, ("ma2", "na4", "bu4", "di2")):
+            waveform = load_audio(recordings.audio_path(places[syllable]))
+            draw_spectrogram(axis, log_spectrogram(waveform), limits=(-6, 4))
+            axis.set(title=f"{syllable}, {speaker}", ylabel="kHz" if axis is row[0] else "")
+    figure.savefig(FOLDER / "edges.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,21 @@ def test_pauses_change_and_the_speech_between_them_stays(seed):
     assert all((frame == quiet).all(1).any() for frame in rest)  # the recording's own silence
 
 
+def test_a_gate_cuts_soft_edges_off_in_less_than_half_of_all():
+    """Ten frames 3 nepers below the loudest, as those of an m, before and after a vowel."""
+    soft, loud = torch.full((10, BINS), -3.0), torch.zeros(20, BINS)
+    quiet = torch.full((15, BINS), SILENCE)
+    spectrogram = torch.cat([quiet, soft, loud, soft, quiet])
+    rng, kept = np.random.default_rng(0), []
+    for _ in range(1000):
+        changed = change_pauses(spectrogram, rng)
+        assert int((changed[:, 0] == 0).sum()) == 20  # never of the loud ones
+        kept.append(int((changed[:, 0] == -3).sum()))
+    assert set(kept) == {0, 20}
+    # every second time, and the gate between 1.5 and 4 nepers is below 3 in three of five
+    assert np.mean(np.array(kept) == 0) == pytest.approx(0.3, abs=0.05)
+
+
 def test_pauses_are_long_and_short_and_twelve_frames_on_average():
     spectrogram = torch.cat([torch.full((30, BINS), SILENCE), torch.zeros(20, BINS)])
     rng = np.random.default_rng(0)
