@@ -81,7 +81,8 @@ def draw_curves() -> None:
     """The error on dev, epoch by epoch."""
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     for name, label in CURVES.items():
-        curve = EventAccumulator(f"runs/{name}/tensorboard").Reload()
+        # Where a run went on with other data, its steps were counted anew: all of them are wanted.
+        curve = EventAccumulator(f"runs/{name}/tensorboard", purge_orphaned_data=False).Reload()
         rates = [100 * event.value for event in curve.Scalars("syllable_error_rate/dev")]
         axis.plot(range(1, len(rates) + 1), rates, marker=".", label=label)
     axis.set(xlabel="epoch", ylabel="toned-syllable error, %", ylim=(0, 100))
