@@ -91,7 +91,7 @@ def tune(recogniser: Recogniser, converter: Converter) -> None:
     listened = list(listen(open_split("audio-cmn", "dev"), recogniser))
     greedy = greedy_errors(listened, recogniser, converter)
     print(f"greedy: {greedy.hanzi.rate:.1%} of hanzi wrong")
-    for hypotheses, language, length in product(TRIED, (0.5, 0.7, 1.0, 1.4), (0.0, 2.0)):
+    for hypotheses, language, length in product(TRIED, (0.2, 0.3, 0.5, 0.7, 1.0), (0.0, 2.0)):
         if hypotheses == 1 and length:
             continue  # the number of syllables is given
         errors = joint_errors(listened, recogniser, converter, JointWeights(language, length),

@@ -14,7 +14,7 @@ from ramospeech.files import refuse_unwritable, write_text
 from ramospeech.paths import SHIPPED_LANGUAGE_MODEL, SHIPPED_MODEL
 
 BAR = "{percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s of sound [{elapsed} < {remaining}]"
-LM_WEIGHT, LENGTH_BONUS = 0.7, 4.0  # of audio-cmn, chosen by dev in benchmarks/language_model.py
+LM_WEIGHT, LENGTH_BONUS = 0.5, 4.0  # of audio-cmn, chosen by dev in benchmarks/language_model.py
 
 
 def add_evaluate_command(commands) -> None:

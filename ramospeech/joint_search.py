@@ -30,7 +30,7 @@ class Heard(NamedTuple):
 class JointWeights(NamedTuple):
     """What was tuned on the words of audio-cmn's dev list: `benchmarks/joint_search.py --tune`."""
 
-    language: float = 1.0
+    language: float = 0.5
     length: float = 2.0
 
 
