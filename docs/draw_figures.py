@@ -85,7 +85,10 @@ def draw_curves() -> None:
         curve = EventAccumulator(f"runs/{name}/tensorboard", purge_orphaned_data=False).Reload()
         rates = [100 * event.value for event in curve.Scalars("syllable_error_rate/dev")]
         axis.plot(range(1, len(rates) + 1), rates, marker=".", label=label)
-    axis.set(xlabel="epoch", ylabel="toned-syllable error, %", ylim=(0, 100))
+    axis.set(xlabel="epoch", ylabel="toned-syllable error, %", yscale="log", ylim=(5, 105))
+    axis.set_yticks([5, 10, 20, 50, 100], ["5", "10", "20", "50", "100"], minor=False)
+    axis.minorticks_off()
+    axis.grid(axis="y", alpha=0.3)
     axis.legend()
     figure.savefig(FOLDER / "curves.png", dpi=110)
 
