@@ -243,7 +243,10 @@ def _decoder(options, loss: str, inventory):
     path = SHIPPED_LANGUAGE_MODEL if options.lm == "shipped" else options.lm and Path(options.lm)
     settings = {"beam_width": options.beam_width, "nbest": options.nbest}
     if path:
-        settings |= {"language_model": read_arpa(path, inventory), "lm_weight": options.lm_weight,
+        language = read_arpa(path, inventory)
+        for note in language.notes:
+            print(f"{path}: {note}", file=sys.stderr)
+        settings |= {"language_model": language, "lm_weight": options.lm_weight,
                      "length_bonus": options.length_bonus}
     _compile_search()
     return lambda log_probs, lengths: prefix_beam_search(log_probs, lengths, **settings)

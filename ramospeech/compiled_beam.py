@@ -361,7 +361,7 @@ def _continue(node, token, options, model):
 @compiled
 def _follow(model, state, token):
     """How probable a token is in a state of the language model, and the state after it."""
-    backoff = 0.0
+    token, backoff = model.known[token], 0.0
     while True:
         low, end = model.first[state], model.first[state + 1]
         low += np.searchsorted(model.token[low:end], token)

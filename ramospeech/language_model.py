@@ -3,7 +3,8 @@
     model = estimate([["ni3", "hao3"], ["ni3", "men"]], Inventory.read(), order=2)
     model.score(Inventory.read().encode(["ni3", "hao3"]))
 
-A sentence begins with `<s>` and ends with `</s>`; a syllable outside the inventory is `<UNK>`.
+A sentence begins with `<s>` and ends with `</s>`; a syllable outside the inventory is `<UNK>`, and so
+is one of the inventory that the model has no unigram of: as the next token, and in a context.
 `smoothing` makes models, `arpa` writes and reads them.
 """
 
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ramospeech.losses import BLANK
-from ramospeech.pinyin import Inventory
+from ramospeech.pinyin import UNK, Inventory
 
 BEGIN = -1  # `<s>`: it is never predicted, so it needs no class
 END = BLANK  # `</s>` takes the class that no syllable has
@@ -36,10 +37,11 @@ class Arrays(NamedTuple):
     """The model as a machine: a state for each context, state 0 for none.
 
     The arcs of state s, `first[s]` to `first[s + 1]`, are in order of their tokens; state 0 has one
-    for every class. Where a state has no arc for a token, one goes on from the state `shorter[s]`,
-    at the cost of `backoff[s]`.
+    for every class in `known`. Where a state has no arc for a token, one goes on from the state
+    `shorter[s]`, at the cost of `backoff[s]`.
     """
 
+    known: np.ndarray  # (classes,) int64: each class, or that of `<UNK>` where it has no unigram
     first: np.ndarray  # (states + 1,) int64
     shorter: np.ndarray  # (states,) int64, always smaller than the state itself
     backoff: np.ndarray  # (states,)
@@ -56,13 +58,12 @@ class LanguageModel:
 
     inventory: Inventory
     ngrams: dict[Ngram, Weights]
+    notes: tuple[str, ...] = ()  # what whoever read it from a file should be told
 
     def __post_init__(self) -> None:
-        missing = [self.word(token) for token in range(len(self.inventory))
-                   if (token,) not in self.ngrams]
-        if missing:
-            raise ValueError(f"the language model has no {missing[0]} "
-                             f"(and lacks {len(missing) - 1} others)")
+        for token in (END, self.unknown):
+            if (token,) not in self.ngrams:
+                raise ValueError(f"the language model has no {self.word(token)}")
         for ngram, weights in self.ngrams.items():
             self._check(ngram, weights)
 
@@ -75,18 +76,29 @@ class LanguageModel:
         if not (weights.log_prob <= 0 and math.isfinite(weights.log_prob + weights.backoff)):
             raise ValueError(f"{words!r}: no logarithm of a probability: {weights.log_prob}")
 
-    @property
+    @cached_property
     def order(self) -> int:
         """2 for a bigram model, 3 for a trigram model."""
         return max(map(len, self.ngrams))
 
+    @cached_property
+    def unknown(self) -> int:
+        """The class of `<UNK>`."""
+        return self.inventory.encode([UNK])[0]
+
+    def known(self, token: int) -> int:
+        """A token as the model has it: itself, or `<UNK>` where there is no unigram of it."""
+        return token if token == BEGIN or (token,) in self.ngrams else self.unknown
+
     def log_prob(self, context: Ngram, token: int) -> float:
         """The natural logarithm of the probability that `token` follows `context`."""
+        recent = context[max(0, len(context) - self.order + 1):]
+        context, token = tuple(map(self.known, recent)), self.known(token)
         backoff = 0.0
-        for start in range(max(0, len(context) - self.order + 1), len(context) + 1):
-            known = self.ngrams.get((*context[start:], token))
-            if known:
-                return backoff + known.log_prob
+        for start in range(len(context) + 1):
+            found = self.ngrams.get((*context[start:], token))
+            if found:
+                return backoff + found.log_prob
             if context[start:] in self.ngrams:
                 backoff += self.ngrams[context[start:]].backoff
         raise KeyError(token)
@@ -113,14 +125,19 @@ class LanguageModel:
         shorter = np.array([self._state(states, context[1:]) for context in states])
         backoff = np.array([self.ngrams[context].backoff if context else 0.0
                             for context in states])
-        return Arrays(np.searchsorted(origin, np.arange(len(states) + 1)), shorter, backoff,
+        known = np.array([self.known(token) for token in range(len(self.inventory))])
+        return Arrays(known, np.searchsorted(origin, np.arange(len(states) + 1)), shorter, backoff,
                       token, log_prob, target, self._state(states, (BEGIN,)),
                       float(log_prob.max() + _largest_gain(shorter, backoff)))
 
     def _states(self) -> dict[Ngram, int]:
-        """The contexts that something is known of, the shorter ones first."""
+        """The contexts that something is known of, the shorter ones first.
+
+        An n-gram of the highest order is none, whatever backoff a file has of it.
+        """
         contexts = {ngram[:-1] for ngram in self.ngrams}
-        contexts |= {ngram for ngram, weights in self.ngrams.items() if weights.backoff}
+        contexts |= {ngram for ngram, weights in self.ngrams.items()
+                     if weights.backoff and len(ngram) < self.order}
         return {context: state
                 for state, context in enumerate(sorted(contexts, key=lambda c: (len(c), c)))}
 

@@ -40,7 +40,7 @@ from ramospeech.language_model import Arrays, LanguageModel
 MOST_NODES = 1 << 24  # of a search: 1.2 GB
 NORMALISED = 1e-3  # how far from 1 the probabilities of a frame may sum up
 NO_LANGUAGE = Arrays(
-    np.zeros(2, np.int64), np.zeros(1, np.int64), np.zeros(1),
+    np.zeros(1, np.int64), np.zeros(2, np.int64), np.zeros(1, np.int64), np.zeros(1),
     np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int64), 0, 0.0,
 )
 

@@ -526,7 +526,7 @@ def test_a_model_that_learned_with_ace_is_not_searched(ramospeech, recordings, t
     (["--nbest", "3"], "--lm and --nbest are for --decoder prefix"),
     (["--lm", "shipped"], "--lm and --nbest are for --decoder prefix"),
     (["--decoder", "prefix", "--lm", "nowhere.arpa"], "nowhere.arpa"),
-    (["--decoder", "prefix", "--lm", "text.arpa"], "text.arpa: no \\end\\"),
+    (["--decoder", "prefix", "--lm", "text.arpa"], "text.arpa, line 1: no \\data\\"),
     (["--decoder", "prefix", "--lm", "shipped", "--lm-weight", "nan"], "lm_weight"),
 ])
 def test_a_decoder_that_cannot_be(ramospeech, model_file, recordings, flags, reason):
@@ -541,6 +541,13 @@ def test_a_language_model_of_a_manifest(ramospeech, small_mini, recordings):
     assert (status, err) == (0, []) and "24 utterances" in out[0]
     status, out, _ = ramospeech("transcribe", "--decoder", "prefix", "--lm", "my.arpa", *recordings)
     assert status == 0 and len(out) == 3
+    text = Path("my.arpa").read_text()
+    count = int(text.split("ngram 1=")[1].split()[0])
+    Path("other.arpa").write_text(text.replace(f"1={count}", f"1={count + 1}")
+                                  .replace("1-grams:\n", "1-grams:\n-3\tfiao4\n"))
+    told = f"other.arpa: left out 1 of {count + 1} words, which the inventory lacks: fiao4"
+    flags = ["--decoder", "prefix", "--lm", "other.arpa"]
+    assert ramospeech("transcribe", *flags, *recordings) == (0, out, [told])
     status, out, err = ramospeech("train-lm", "nowhere.txt")
     assert (status, out) == (1, []) and "nowhere.txt" in err[0]
 

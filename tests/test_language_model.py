@@ -1,12 +1,16 @@
 """Language models against KenLM, against sums that must be 1, and in the compiled beam."""
 
+import gzip
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from data.build_kenlm_scores import FOLDER, INVENTORY, ORDERS, make_model, sentences_to_score
+from data.build_kenlm_scores import (
+    FOLDER, INVENTORY, ORDERS, OTHERS, all_short_sentences, make_model, sentences_to_score,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +47,35 @@ def test_scores_are_those_of_kenlm(order):
 def test_what_kenlm_read_is_what_we_write(tmp_path, order):
     write_arpa(tmp_path / "again.arpa", make_model(order))
     assert (tmp_path / "again.arpa").read_text() == (FOLDER / f"kenlm_{order}.arpa").read_text()
+
+
+def kenlm_scores() -> dict:
+    return json.loads((FOLDER / "kenlm_scores.json").read_text())
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_syllable_that_the_file_lacks_scores_as_in_kenlm(tmp_path, name):
+    """As the next word and as what others follow; without an <unk> it is all but impossible."""
+    model = read_text(tmp_path, OTHERS[name])
+    assert ("ma" in INVENTORY) and ("ma" not in OTHERS[name])
+    for sentence, score in zip(all_short_sentences(), kenlm_scores()[name], strict=True):
+        assert decimal_score(model, *sentence) == pytest.approx(score, abs=1e-3), sentence
+
+
+def test_what_precedes_and_follows_an_unknown_word(tmp_path):
+    model = read_text(tmp_path, OTHERS["bigrams after and before <unk>"])
+    assert decimal_score(model, "ma", "hao3") == pytest.approx(-3.55)  # <unk> hao3
+    assert decimal_score(model, "ni3", "ma") == pytest.approx(-3.35)  # the backoff of <unk>
+
+
+def read_text(folder: Path, text: str | bytes) -> LanguageModel:
+    path = folder / "model.arpa"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_arpa(path, INVENTORY)
+
+
+def decimal_score(model: LanguageModel, *syllables: str) -> float:
+    return model.score(INVENTORY.encode(syllables)) / math.log(10)
 
 
 # Probabilities
@@ -97,13 +130,144 @@ def test_what_is_written_can_be_read(tmp_path_factory, texts, order):
         assert again.score(tokens) == pytest.approx(model.score(tokens), abs=1e-4)
 
 
+@given(texts=texts, order=st.integers(1, 3), spoken=st.lists(st.integers(1, 4), max_size=5))
+@settings(max_examples=20)
+def test_a_smaller_vocabulary_scores_as_it_did(tmp_path_factory, texts, order, spoken):
+    """To its own inventory a syllable is <UNK> that the larger one has, and the file has not."""
+    path, small = tmp_path_factory.mktemp("lm") / "model.arpa", Inventory(SMALL.symbols[:3])
+    model = estimate(texts, small, order)
+    write_arpa(path, model)
+    syllables = SMALL.decode(spoken)
+    assert read_arpa(path, SMALL).score(spoken) == pytest.approx(
+        model.score(small.encode(syllables)), abs=1e-4)
+
+
+def in_sections(text: str, change: Callable[[str], str]) -> str:
+    return "\n".join(map(change, text.splitlines())) + "\n"
+
+
+DIALECTS = {
+    "as it is": lambda text: text,
+    "gzip": lambda text: gzip.compress(text.encode()),
+    "line ends of Windows": lambda text: text.replace("\n", "\r\n"),
+    "a mark before the first line": lambda text: "\ufeff" + text,
+    "comments before": lambda text: f"made by a tool\n\nngram 1=7\n{text}",
+    "comments after": lambda text: f"{text}\nfrom here on, nothing\n",
+    "spaces": lambda text: text.replace("\t", "   "),
+    "indented": lambda text: in_sections(text, lambda line: f"  {line}  "),
+    "tabs": lambda text: text.replace(" ", "\t").replace("ngram\t", "ngram "),
+    "blank lines": lambda text: text.replace("\n", "\n\n"),
+    "no blank lines": lambda text: text.replace("\n\n", "\n"),
+    "capitals": lambda text: in_sections(
+        text, lambda line: line.upper() if line[0:1] in ("\\", "n") else line),
+    "<UNK>": lambda text: text.replace("<unk>", "<UNK>"),
+    "syllables in capitals": lambda text: text.replace("hao3", "HAO3"),
+    "a trigram section with nothing in it": lambda text: text.replace(
+        "\n\n\\1", "\nngram 3=0\n\n\\1").replace("\\end", "\\3-grams:\n\n\\end"),
+    "trigrams announced: none": lambda text: text.replace("\n\n\\1", "\nngram 3=0\n\n\\1"),
+    "spaces in what is announced": lambda text: text.replace("1=5", " 1 =   5"),
+    "zeros for no backoff": lambda text: in_sections(
+        text, lambda line: f"{line}\t0" if line.startswith("-") and line[-1] not in "0123456789"
+        else line),
+    "backoffs in the last section": lambda text: text.replace("<unk> hao3", "<unk> hao3\t-0.5"),
+    "minus infinity": lambda text: text.replace("-99", "-inf"),
+    "bigrams across sentences": lambda text: text.replace("2=4", "2=6").replace(
+        "-1.0\thao3", "-0.1\t</s> <s>\n-0.2\tni3 <s>\n-1.0\thao3"),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_files_of_other_tools_are_read(tmp_path, dialect):
+    name = "bigrams after and before <unk>"
+    changed = DIALECTS[dialect](OTHERS[name])
+    assert dialect == "as it is" or changed != OTHERS[name]
+    model = read_text(tmp_path, changed)
+    assert not model.notes
+    for sentence, score in zip(all_short_sentences(), kenlm_scores()[name], strict=True):
+        assert decimal_score(model, *sentence) == pytest.approx(score, abs=1e-3)
+
+
+def test_numbers_and_other_spellings_of_neutral_tones(tmp_path):
+    text = OTHERS["bigrams after and before <unk>"].replace("ni3", "ma5")
+    assert decimal_score(read_text(tmp_path, text), "ma", "hao3") == pytest.approx(-1.8)
+
+
+def test_a_logarithm_that_rounding_made_positive_is_zero(tmp_path):
+    text = OTHERS["bigrams after and before <unk>"]
+    rounded = read_text(tmp_path, text.replace("-0.5\t<s>", "1.2e-06\t<s>"))
+    zero = read_text(tmp_path, text.replace("-0.5\t<s>", "0\t<s>"))
+    assert rounded.ngrams == zero.ngrams
+    with pytest.raises(ValueError, match="line 13: no logarithm of a probability: 0.5"):
+        read_text(tmp_path, text.replace("-0.5\t<s>", "0.5\t<s>"))
+
+
+def test_words_outside_the_inventory_are_left_out_and_counted(tmp_path):
+    text = OTHERS["bigrams after and before <unk>"].replace("1=5", "1=7").replace("2=4", "2=6")
+    text = text.replace("-0.8\thao3", "-0.7\tfiao4\t-0.3\n-0.8\thao3\n-2\t<sil>")
+    text = text.replace("-0.3\tni3 hao3", "-0.1\tfiao4 ni3\n-0.2\tni3 <sil>\n-0.3\tni3 hao3")
+    model = read_text(tmp_path, text)
+    assert model.ngrams == read_text(tmp_path, OTHERS["bigrams after and before <unk>"]).ngrams
+    assert model.notes == ("left out 2 of 7 words, which the inventory lacks: fiao4, <sil>",)
+
+
+def test_an_unknown_word_without_unk_is_told(tmp_path):
+    model = read_text(tmp_path, OTHERS["no <unk>"])
+    lacking = len(INVENTORY) - 4  # neither <PAD>, <UNK>, ni3 nor hao3
+    assert model.notes == (f"it has neither <unk> nor {lacking} of the syllables, which are taken for "
+                           "all but impossible",)
+
+
+@pytest.mark.parametrize("old, new, reason", [
+    ("\\end\\", "", "line 18: no .end.: cut short"),
+    ("\\data\\", "", "no .data.: not an ARPA file"),
+    ("ngram 2=", "ngram 2=1", "line 3: 14 2-grams are announced, 4 are there"),
+    ("ngram 2=4\n", "", "0 2-grams are announced, 4 are there"),
+    ("ngram 2=4", "ngram 2=four", "line 3: expected ngram N=COUNT"),
+    ("</s>", "</s> ni3 ni3", "line 8: expected 1 words"),
+    ("-99", "one", "line 7: could not convert"),
+    ("-99", "nan", "line 7: no logarithm of a probability: nan"),
+    ("-0.3\n", "inf\n", "line 7: no logarithm of a probability"),
+    ("ni3 hao3", "ma hao3", "line 14: its last word, or the words before that"),
+    ("ni3 hao3", "ni3 ma", "line 14: its last word, or the words before that"),
+    ("ni3 hao3", "<s> ni3", "line 14: its words were there before"),
+    ("ngram 1=5", "ngram 1=4", "line 2: 4 1-grams are announced, 5 are there"),
+])
+def test_broken_files_name_the_line(tmp_path, old, new, reason):
+    text = OTHERS["bigrams after and before <unk>"]
+    assert old in text
+    with pytest.raises(ValueError, match=reason) as error:
+        read_text(tmp_path, text.replace(old, new, 1))
+    assert str(error.value).startswith(f"{tmp_path}/model.arpa, line ")
+
+
+def test_a_file_without_ends_of_sentences_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="model.arpa.* no </s>"):
+        read_text(tmp_path, OTHERS["no <unk>"].replace("</s>", "ma"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
+def test_a_model_of_hanzi_is_refused(tmp_path, encoding):
+    text = OTHERS["no <unk>"].replace("ni3", "你").replace("hao3", "好").replace("1=4", "1=5")
+    text = text.replace("\\2-grams", "-1\t们\n\n\\2-grams")
+    reason = "no .data" if encoding == "utf-16" else "line 8: .* nor are 2 others of 5: .*vocabulary"
+    with pytest.raises(ValueError, match=reason):
+        read_text(tmp_path, text.encode(encoding))
+
+
+@pytest.mark.parametrize("damage", [
+    lambda data: data[:-20], lambda data: data[:30], lambda data: data[:40] + b"?" + data[41:],
+])
+def test_a_damaged_gzip_file_is_refused(tmp_path, damage):
+    data = gzip.compress(OTHERS["no <unk>"].encode(), mtime=0)
+    with pytest.raises(ValueError, match="model.arpa: cut short or damaged: gzip cannot read it"):
+        read_text(tmp_path, damage(data))
+
+
 @pytest.mark.parametrize("old, new, reason", [
     ("\\end\\", "", "cut short"),
-    ("a2", "b2", "'b2' is not in the inventory: a language model of another vocabulary"),
     ("ngram 2=", "ngram 2=1", "announced"),
     ("</s>", "</s> a1", "line 7: "),
-    ("-99", "one", "line .*: could not convert"),
-    ("-99", "nan", "<s>"),
+    ("-99", "nan", "line 6: no logarithm"),
 ])
 def test_broken_files_are_refused(tmp_path, old, new, reason):
     path = tmp_path / "model.arpa"
@@ -113,7 +277,7 @@ def test_broken_files_are_refused(tmp_path, old, new, reason):
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(ValueError, match=reason) as error:
         read_arpa(path, SMALL)
-    assert str(error.value).startswith(f"{path}: ")
+    assert str(error.value).startswith(f"{path}, line ")
 
 
 @pytest.mark.parametrize("call, reason", [
@@ -135,10 +299,13 @@ def test_what_makes_no_model_is_refused(call, reason):
 @settings(max_examples=60)
 @given(texts=texts, order=st.integers(1, 3), seed=st.integers(0, 2**32), width=st.integers(1, 9),
        weight=st.sampled_from([0.0, 0.3, 2.0]), bonus=st.sampled_from([0.0, 0.7, -1.5]),
-       sharpness=st.sampled_from([0, 1, 5]))
-def test_the_compiled_beam_reads_the_model(texts, order, seed, width, weight, bonus, sharpness):
+       sharpness=st.sampled_from([0, 1, 5]), lacking=st.sets(st.integers(2, 4)))
+def test_the_compiled_beam_reads_the_model(texts, order, seed, width, weight, bonus, sharpness,
+                                           lacking):
     """Against the plain search, with the scores of `LanguageModel.score`."""
     model = estimate(texts, SMALL, order)
+    model = LanguageModel(SMALL, {ngram: weights for ngram, weights in model.ngrams.items()
+                                  if not lacking & set(ngram)})
     logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(seed)) * sharpness
     log_probs = logits.log_softmax(dim=-1)
 

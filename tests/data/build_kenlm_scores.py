@@ -1,4 +1,4 @@
-"""Let KenLM read language models that we wrote, and write down what it makes of sentences.
+"""Let KenLM read language models, ours and others, and write down what it makes of sentences.
 
     pip install kenlm==0.3.0        # builds with a C++ compiler
     python tests/data/build_kenlm_scores.py
@@ -9,7 +9,9 @@ them. KenLM is so no dependency of the tests, which need no compiler.
 
 import json
 import random
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ramospeech.arpa import write_arpa
 from ramospeech.files import write_text
@@ -20,6 +22,77 @@ from ramospeech.smoothing import estimate
 FOLDER = Path(__file__).parent
 INVENTORY = Inventory((PAD, UNK, "ni3", "hao3", "ma", "wo3", "men", "shi4", "de", "ren2"))
 ORDERS = (2, 3)
+OTHERS = {  # neither has `ma` or `er2`
+    "bigrams after and before <unk>": """\
+\\data\\
+ngram 1=5
+ngram 2=4
+
+\\1-grams:
+-2.0\t<unk>\t-0.25
+-99\t<s>\t-0.3
+-0.4\t</s>
+-0.9\tni3\t-0.2
+-0.8\thao3
+
+\\2-grams:
+-0.5\t<s> ni3
+-0.3\tni3 hao3
+-0.25\t<unk> hao3
+-1.0\thao3 </s>
+
+\\end\\
+""",
+    "trigrams with <unk> in every place": """\
+\\data\\
+ngram 1=5
+ngram 2=7
+ngram 3=5
+
+\\1-grams:
+-1.5\t<unk>\t-0.6
+-99\t<s>\t-0.3
+-1.2\t</s>
+-0.8\tni3\t-0.4
+-0.7\thao3\t-0.2
+
+\\2-grams:
+-0.5\t<s> ni3\t-0.11
+-1.4\t<s> <unk>\t-0.12
+-1.1\tni3 <unk>\t-0.13
+-0.25\t<unk> hao3\t-0.14
+-0.9\t<unk> </s>
+-1.3\t<unk> <unk>\t-0.15
+-0.6\thao3 </s>
+
+\\3-grams:
+-0.2\t<s> ni3 <unk>
+-0.7\t<s> <unk> <unk>
+-0.35\tni3 <unk> hao3
+-1.25\t<unk> <unk> <unk>
+-0.45\t<unk> <unk> </s>
+
+\\end\\
+""",
+    "no <unk>": """\
+\\data\\
+ngram 1=4
+ngram 2=3
+
+\\1-grams:
+-99\t<s>\t-0.3
+-1.2\t</s>
+-0.8\tni3\t-0.4
+-0.7\thao3\t-0.2
+
+\\2-grams:
+-0.5\t<s> ni3
+-0.3\tni3 hao3
+-0.6\thao3 </s>
+
+\\end\\
+""",
+}
 
 
 def make_model(order: int) -> LanguageModel:
@@ -36,16 +109,31 @@ def sentences_to_score() -> list[list[str]]:
     return [[], *([rng.choice(words) for _ in range(rng.randint(1, 8))] for _ in range(40))]
 
 
-def main() -> None:
+def all_short_sentences() -> list[list[str]]:
+    return [list(words) for length in range(5)
+            for words in product(("ni3", "hao3", "ma", "er2"), repeat=length)]
+
+
+def scores_of(path: Path, sentences: list[list[str]]) -> list[list[float]]:
+    """KenLM's decimal logarithms: of each word, and last of </s>."""
     import kenlm
 
+    model = kenlm.Model(str(path))
+    return [[score for score, _, _ in model.full_scores(" ".join(words))] for words in sentences]
+
+
+def main() -> None:
     scores = {}
     for order in ORDERS:
         path = FOLDER / f"kenlm_{order}.arpa"
         write_arpa(path, make_model(order))
-        model = kenlm.Model(str(path))
-        scores[order] = [[score for score, _, _ in model.full_scores(" ".join(sentence))]
-                         for sentence in sentences_to_score()]  # decimal; the last is of </s>
+        scores[order] = scores_of(path, sentences_to_score())
+    for name, text in OTHERS.items():
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "other.arpa"
+            write_text(path, text)
+            scores[name] = [round(sum(numbers), 4)
+                            for numbers in scores_of(path, all_short_sentences())]
     write_text(FOLDER / "kenlm_scores.json", json.dumps(scores) + "\n")
 
 
