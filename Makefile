@@ -53,6 +53,7 @@ tutorial: setup
 	@$(BIN)/python -m ramospeech.tutorial $(NOTEBOOKS)
 
 test: setup
+	@$(BIN)/python -m ruff check --quiet
 	@$(BIN)/python -c "import matplotlib.pyplot" 2>/dev/null  # its first start warns: a cache of fonts
 	$(QUIET) $(BIN)/python -m pytest -m "not slow" --nbval --nbval-cell-timeout=600 tests notebooks
 

@@ -57,7 +57,7 @@ def decoding(waveforms: list[Tensor]) -> dict[str, int]:
             for path, waveform in zip(paths, waveforms):
                 soundfile.write(path, resample(waveform, SAMPLE_RATE, rate).numpy(), rate)
             name = f"decode {kind.upper()}, {rate / 1000:g} kHz"
-            rows[name] = multiple(waveforms, lambda number: load_audio(paths[number]))
+            rows[name] = multiple(waveforms, lambda number, paths=paths: load_audio(paths[number]))
     return rows
 
 
@@ -81,7 +81,7 @@ def training_data(split: Split) -> dict[str, int]:
     for name, hidden in (("speed, features and masks", 0.0), ("disguise instead of speed", 1.0)):
         dataset = SpeechDataset(split, Inventory.read(), augment=True, disguise=hidden)
         waveforms = [dataset.waveform(index) for index in range(UTTERANCES)]
-        rows[f"together: {name}"] = multiple(waveforms, lambda number: dataset[1, number])
+        rows[f"together: {name}"] = multiple(waveforms, lambda number, dataset=dataset: dataset[1, number])
     return rows
 
 
@@ -98,8 +98,8 @@ def multiple(waveforms: list[Tensor], work: Callable[[int], object]) -> int:
 
 def table(facts: dict) -> list[str]:
     """The results as the README shows them."""
-    return [f"{facts['command']} at commit {facts['commit']}, {facts['hardware']}, load before it "
-            f"{facts['load_before']:.1f}", "",
+    return [(f"{facts['command']} at commit {facts['commit']}, {facts['hardware']}, load before it "
+             f"{facts['load_before']:.1f}"), "",
             "| one core | times real time |", "| --- | --- |",
             *(f"| {name} | {times:,} |" for name, times in facts["times_real_time"].items())]
 

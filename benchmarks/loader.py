@@ -73,8 +73,8 @@ def train_on(trainer: Trainer, batches: Iterable[Batch]) -> float:
 
 def heading(facts: dict) -> list[str]:
     """Of the table that the README shows; audio in seconds a second."""
-    return [f"{facts['command']} at commit {facts['commit']}, {facts['hardware']} of "
-            f"{facts['cores']} cores, load before it {facts['load_before']:.1f}", "",
+    return [(f"{facts['command']} at commit {facts['commit']}, {facts['hardware']} of "
+             f"{facts['cores']} cores, load before it {facts['load_before']:.1f}"), "",
             "| preset | workers | from memory | from recordings | ratio |",
             "| --- | --- | --- | --- | --- |"]
 

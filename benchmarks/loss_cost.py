@@ -4,8 +4,8 @@
 
 CTC is PyTorch's, with its log-softmax; `plain ace` is the formula in four lines of torch; `move`
 reads the logits and writes as many numbers into new memory, which is the least that any loss with a
-gradient must do. All take turns in one process, on one thread, in CPU time; the median of the turns counts. On a
-GPU, where there is one, the same by the clock. Writes benchmarks/loss_cost.json.
+gradient must do. All take turns in one process, on one thread, in CPU time; the median of the turns
+counts. On a GPU, where there is one, the same by the clock. Writes benchmarks/loss_cost.json.
 """
 
 import ctypes
@@ -34,7 +34,8 @@ TURNS = 9
 
 def plain_ace(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
     """The formula as one would write it; for targets that are all of one length."""
-    counts = torch.zeros_like(logits[:, 0]).scatter_add_(1, targets, torch.ones_like(targets, dtype=logits.dtype))
+    ones = torch.ones_like(targets, dtype=logits.dtype)
+    counts = torch.zeros_like(logits[:, 0]).scatter_add_(1, targets, ones)
     counts[:, 0] = lengths - target_lengths
     mean = logits.softmax(dim=-1).mean(dim=1)  # (batch, classes)
     return -(counts / lengths[:, None] * mean.log()).sum(dim=1).mean()

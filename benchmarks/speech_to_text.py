@@ -99,8 +99,8 @@ def whole_run(path: Path) -> dict:
 def table(facts: dict) -> list[str]:
     """The results as the README shows them."""
     ten, first, hour = facts["ten_seconds"], facts["first_result"], facts["hour"]
-    rows = [f"| ten seconds, {ten['syllables']} syllables, on one core | {ten['cpu_seconds']} s, "
-            f"{ten['real_time_factor']} of real time |",
+    rows = [(f"| ten seconds, {ten['syllables']} syllables, on one core | {ten['cpu_seconds']} s, "
+             f"{ten['real_time_factor']} of real time |"),
             f"| the command for them, its start included | {first['wall_seconds']} s |"]
     if hour:
         rows.append(f"| the command for an hour, {hour['syllables']:,} syllables | "

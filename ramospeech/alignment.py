@@ -22,9 +22,9 @@ def align(log_probs, tokens):
             token = tokens[state // 2] if state % 2 else BLANK
             if state > 0 and scores[state - 1] > scores[state]:
                 steps[time, state] = 1
-            if state > 2 and state % 2 and tokens[state // 2 - 1] != token:
-                if scores[state - 2] > scores[state - steps[time, state]]:
-                    steps[time, state] = 2
+            if (state > 2 and state % 2 and tokens[state // 2 - 1] != token
+                    and scores[state - 2] > scores[state - steps[time, state]]):
+                steps[time, state] = 2
             scores[state] = scores[state - steps[time, state]] + frame[token]
     return _beginnings(scores, steps)
 

@@ -1,5 +1,6 @@
 """From a split of a corpus to batches that the model can take."""
 
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -173,7 +174,7 @@ class BucketSampler(Sampler):
 
     def __len__(self) -> int:
         """Batches of a whole epoch, wherever it starts."""
-        return -(-len(self.seconds) // self.whole_size)
+        return math.ceil(len(self.seconds) / self.whole_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         epoch = self.epoch

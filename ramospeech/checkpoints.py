@@ -35,7 +35,7 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(f"{path}: no such checkpoint") from None
     except UnpicklingError:  # torch would advise to run whatever the file says
         raise CheckpointError(f"{path}: not a checkpoint (not just tensors and values)") from None
-    except Exception as error:  # torch raises many kinds for files that it did not write
+    except Exception as error:  # noqa: BLE001 torch raises many kinds for files it did not write
         raise CheckpointError(f"{path}: not a checkpoint ({brief(error)})") from None
 
 
@@ -77,7 +77,7 @@ def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, di
 def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-        tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}
+        tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 no dict
     facts = json.loads(metadata["ramospeech"])
     inventory = Inventory(tuple(metadata["syllables"].split(" ")))
     # Older files say none of it: theirs are recurrent models of full rate, trained with CTC.

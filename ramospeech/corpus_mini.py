@@ -21,7 +21,8 @@ from ramospeech.preparation import Preparation
 
 SPLITS = ("train", "dev", "test")
 LABEL_SOURCE = "pypinyin 0.55"
-_PATH = re.compile(r"(?P<variant>\w+)/r(?P<rate>\d+)_p(?P<pitch>\d+)(?:_a(?P<range>\d+))?/(?P<number>\d+)\.wav")
+_PATH = re.compile(r"(?P<variant>\w+)/r(?P<rate>\d+)_p(?P<pitch>\d+)(?:_a(?P<range>\d+))?"
+                   r"/(?P<number>\d+)\.wav")
 
 
 def manifest_path(split: str) -> Path:

@@ -75,7 +75,7 @@ def prepare(root: Path | None = None) -> Preparation:
         path = f"{syllable}/{number}.flac"
         if not (found.root / path).exists():
             waveform = splice(*map(read, donors)).numpy()
-            write_atomically(found.root / path, lambda draft: soundfile.write(
+            write_atomically(found.root / path, lambda draft, waveform=waveform: soundfile.write(
                 draft, waveform.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16", format="FLAC"))
         found.keep("train", Utterance(path, syllable, ""), "Yue Tan")
     return found

@@ -35,7 +35,7 @@ def _draft_of(path: Path) -> Iterator[Path]:
         yield draft
     except ValueError:
         raise  # what is to be written is wrong, not the place
-    except Exception as error:  # every library has kinds of its own for a full disk
+    except Exception as error:  # noqa: BLE001 every library has kinds of its own for a full disk
         reason = "the disk is full" if _is_full(path.parent) else brief(error)
         raise OSError(f"{path}: cannot be written ({reason})") from None
     finally:

@@ -89,7 +89,7 @@ def _check_syllables(syllables: list[str]) -> None:
 def _check_path(path: str) -> None:
     if not path.strip():
         raise ValueError("no path")
-    if path.startswith("/") or ".." in path and ".." in path.split("/"):
+    if path.startswith("/") or (".." in path and ".." in path.split("/")):
         raise ValueError(f"the path {path!r} is not inside the data root")
     if "\\" in path or not path.isprintable():
         raise ValueError(f"the path {path!r} holds a backslash or an unprintable character")

@@ -105,7 +105,8 @@ class AcousticModel(nn.Module):
 
         `features` is `(batch, frames, 200)`, `lengths` `(batch,)` the frames of each utterance
         (all of them if left out). Returns logits `(batch, frames // 8, vocab_size)`, with a stride
-        that many times fewer, rounded up; those of an utterance do not depend on the padding behind it, those beyond its length mean nothing.
+        that many times fewer, rounded up; those of an utterance do not depend on the padding behind it,
+        those beyond its length mean nothing.
         Raises ValueError where an utterance has fewer than 8 frames.
         """
         lengths = _checked_lengths(features, lengths)

@@ -62,8 +62,8 @@ def _rounded(rate: float) -> float | None:
 def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: int = 10) -> str:
     """The same as lines to read, with the tones and the syllables most often confused."""
     lines = [
-        f"{model.name} on {split.corpus} {split.name}: {result.utterances} utterances; "
-        f"labels: {result.label_source}",
+        (f"{model.name} on {split.corpus} {split.name}: {result.utterances} utterances; "
+         f"labels: {result.label_source}"),
         *_error_lines(result), *_inside_lines(result),
         "", "tone said, tone heard:", *_tone_table(result),
     ]
@@ -82,8 +82,8 @@ def _error_lines(result: Evaluation) -> list[str]:
 def _inside_lines(result: Evaluation) -> list[str]:
     if result.inside is None:
         return []
-    return [f"{result.outside_inventory} utterances hold a syllable outside the model's inventory; "
-            f"the {result.inside.utterances} others:",
+    return [(f"{result.outside_inventory} utterances hold a syllable outside the model's inventory; "
+             f"the {result.inside.utterances} others:"),
             *_error_lines(result.inside)]
 
 

@@ -68,7 +68,8 @@ class Text:
 
     file: str = ""
     sentences: list[Sentence] = field(default_factory=lambda: [Sentence()])  # best first
-    heard: Reading = field(default_factory=lambda: Reading([], []))  # before the words had their say; the next best in `others`
+    # Before the words had their say; the next best are in `others`.
+    heard: Reading = field(default_factory=lambda: Reading([], []))
     elapsed: float = 0.0  # seconds of work, reading apart; a batch shares it by length
     error: str | None = None
 

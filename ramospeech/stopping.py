@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from typing import Self
 
 SECONDS_TO_LIVE = 5
 
@@ -22,7 +23,7 @@ class StopRequest:
         self.asked, self.patience = False, patience
         self._handlers = {}
 
-    def __enter__(self) -> "StopRequest":
+    def __enter__(self) -> Self:
         for number in self.SIGNALS:
             self._handlers[number] = signal.signal(number, self._ask)
         return self

@@ -128,7 +128,8 @@ def test_gradient_in_double_precision():
     lengths, targets = torch.tensor([5, 4, 3, 2]), padded([[1, 1, 2], [3, 1], [], [4, 4]])
     for reduction in ("none", "sum", "mean"):
         assert torch.autograd.gradcheck(
-            lambda logits: ace_loss(logits, lengths, *targets, reduction=reduction), logits)
+            lambda logits, reduction=reduction: ace_loss(logits, lengths, *targets, reduction=reduction),
+            logits)
 
 
 @given(batch=batches(), seed=st.integers(0, 2**16))

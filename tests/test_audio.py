@@ -210,7 +210,7 @@ def test_check_waveform_returns_what_is_good():
     waveform = torch.tensor([0.0, 0.1])
     assert check_waveform(waveform) is waveform
     for bad in (torch.zeros(0), torch.zeros(9), torch.full((9,), torch.nan)):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="empty|silent|not finite"):
             check_waveform(bad)
 
 

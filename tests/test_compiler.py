@@ -55,8 +55,8 @@ def test_compiled_code_calls_none_of_another_file(module):
 @pytest.mark.slow
 def test_with_bounds_checked(tmp_path):
     """All tests of the searches again, in a process where an index out of bounds is an error."""
-    script = "import numpy\nfrom ramospeech.compiler import compiled\n" \
-             "compiled(lambda array, index: array[index])(numpy.zeros(2), 5)"
+    script = ("import numpy\nfrom ramospeech.compiler import compiled\n"
+              "compiled(lambda array, index: array[index])(numpy.zeros(2), 5)")
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     broken = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
     assert b"IndexError" in broken.stderr  # the check is on

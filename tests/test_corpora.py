@@ -17,7 +17,7 @@ from ramospeech.corpora import (
     CorpusError, download, get_corpus, how_to_get, is_prepared, open_split, prepare,
 )
 from ramospeech.espeak import variants
-from ramospeech.manifest import Utterance, read_manifest, write_manifest
+from ramospeech.manifest import read_manifest, write_manifest
 from ramospeech.paths import DATA_CONFIG
 from ramospeech.pinyin import Inventory, hanzi_to_pinyin
 

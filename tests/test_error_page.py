@@ -74,7 +74,7 @@ def table_of(page: str, caption: str) -> dict[str, dict[str, str]]:
 class Balance(HTMLParser):
     """Every element that is opened is closed, in order."""
 
-    VOID = {"meta", "br", "image", "line"}  # as the page writes them
+    VOID = frozenset({"meta", "br", "image", "line"})  # as the page writes them
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ def test_everything_can_be_read_without_eyes(make_page, dev):
 
 
 def test_the_worst_come_first(make_page, dev):
-    first, second, third, fourth = (utterance.syllables for utterance in dev.utterances)
+    first, second, _, fourth = (utterance.syllables for utterance in dev.utterances)
     heard = {0: first, 1: ["er2", *second[1:]], 2: [], 3: fourth + fourth + ["er2"]}
     rates = {}
     for index, syllables in heard.items():

@@ -221,7 +221,7 @@ def test_what_lies_behind_an_utterance_does_not_matter():
     noisy = padded.clone()
     for row, length in zip(noisy, lengths):
         row[length:] = 1.0
-    features, frames = extract_features(padded, lengths)
+    features, _ = extract_features(padded, lengths)
     assert torch.allclose(extract_features(noisy, lengths)[0], features, atol=1e-4)
 
 

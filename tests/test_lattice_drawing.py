@@ -1,6 +1,6 @@
 """The picture of a lattice: all that is shown is there, and in its place."""
 
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from ramospeech.lattice_drawing import STEP, draw_lattice
 from ramospeech.word_lattice import Lattice, given

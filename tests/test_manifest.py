@@ -131,16 +131,17 @@ def test_bytes_that_are_not_utf8_are_refused_at_their_line():
         read_bytes(many + "x.wav\tni3\t你\n".encode("gb2312"))
 
 
-@pytest.mark.parametrize("wrong", [
-    Utterance("a.wav", "ni3 hao5", "你好"), Utterance("a.wav", "", "你"),
-    Utterance("/a.wav", "ni3", "你"), Utterance("a\tb.wav", "ni3", "你"),
-    Utterance("a.wav", "ni3", "你\n好"), Utterance("a\r.wav", "ni3", "你"),
-    Utterance("\ufeffa.wav", "ni3", "你"), Utterance("first.wav", "ni3", "你"),
+@pytest.mark.parametrize("wrong, reason", [
+    (Utterance("a.wav", "ni3 hao5", "你好"), "'hao5' is not"), (Utterance("a.wav", "", "你"), "no pinyin"),
+    (Utterance("/a.wav", "ni3", "你"), "not inside"), (Utterance("a\tb.wav", "ni3", "你"), "found 4"),
+    (Utterance("a.wav", "ni3", "你\n好"), "line break"), (Utterance("a\r.wav", "ni3", "你"), "line break"),
+    (Utterance("\ufeffa.wav", "ni3", "你"), "unprintable"),
+    (Utterance("first.wav", "ni3", "你"), "occurs twice"),
 ])
-def test_what_would_be_refused_is_not_written(manifest, wrong):
+def test_what_would_be_refused_is_not_written(manifest, wrong, reason):
     first = Utterance("first.wav", "ma1", "妈")
     write_manifest(manifest, [first])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=reason):
         write_manifest(manifest, [first, wrong])
     assert read_manifest(manifest) == [first]  # the file is as it was
     assert list(manifest.parent.iterdir()) == [manifest]  # and there is no draft beside it

@@ -100,7 +100,7 @@ def test_the_rate_of_many_weighs_every_syllable_alike():
     references = [["ma1"], ["shi4", "si4", "er2"]]
     assert syllable_error_rate(references, [[], ["shi4", "si4", "er2"]]) == 1 / 4
     assert syllable_error_rate([["ma1"]], [["ma1", "ma1", "ma1"]]) == 2
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="shorter"):
         syllable_error_rate(references, [["ma1"]])
 
 

@@ -94,15 +94,15 @@ def test_output_lengths_are_those_of_the_logits(frames):
     assert model.output_lengths(torch.tensor([8, frames])).tolist() == [1, frames // 8]
 
 
-@pytest.mark.parametrize("shape, lengths", [
-    ((1, 7, 200), None),  # too short
-    ((2, 20, 200), [20, 7]),  # one of them too short
-    ((2, 20, 200), [20, 21]),  # longer than the batch
-    ((1, 20, 201), None),  # a bin too many
-    ((20, 200), None),  # no batch
+@pytest.mark.parametrize("shape, lengths, reason", [
+    ((1, 7, 200), None, "8 frames"),  # too short
+    ((2, 20, 200), [20, 7], "8 frames"),  # one of them too short
+    ((2, 20, 200), [20, 21], "8 frames"),  # longer than the batch
+    ((1, 20, 201), None, "200 bins"),  # a bin too many
+    ((20, 200), None, "unpack"),  # no batch
 ])
-def test_what_does_not_fit_is_refused(shape, lengths):
-    with pytest.raises(ValueError):
+def test_what_does_not_fit_is_refused(shape, lengths, reason):
+    with pytest.raises(ValueError, match=reason):
         MODELS["lesson"](torch.zeros(shape), lengths and torch.tensor(lengths))
 
 

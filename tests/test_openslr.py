@@ -432,9 +432,9 @@ def test_a_folder_of_something_else_is_left_alone(serve, target):
 
 
 def test_two_commands_do_not_write_into_one_file(serve, target):
-    with openslr._alone(target.with_name("some.tgz")):
-        with pytest.raises(CorpusError, match="another command is fetching"):
-            get(serve(honest), target)
+    with (openslr._alone(target.with_name("some.tgz")),
+          pytest.raises(CorpusError, match="another command is fetching")):
+        get(serve(honest), target)
     get(serve(honest), target)
 
 

@@ -47,7 +47,7 @@ def test_cut_in_pauses_and_nothing_lost(long_recording):
 
 
 def test_pieces_begin_where_they_say(long_recording):
-    path, samples, _ = long_recording
+    path, _, _ = long_recording
     found = list(read_pieces(path))
     assert found[0].start == 0
     for before, after in pairwise(found):

@@ -24,7 +24,8 @@ def test_plain_sentences_come_back(hanzi):
     ("", ""), ("   ", ""),
     ("NBA", "NBA"), ("wo3 ai4 NBA 2 K", "我爱NBA 2 K"), ("<UNK> gu3", "<UNK>股"),
     ("fong3 shang4 hai3", "fong3上海"), ("ni3 hao3 ， shi4 jie4 ！", "你好，世界！"),
-    ("Ni3 hao3", "Ni3好"), ("nü3 ren2", "女人"), ("nu\u03083 ren2", "女人"), ("ma5", "吗"), ("12.5 %", "12.5 %"), ("你 hao3", "你好"),
+    ("Ni3 hao3", "Ni3好"), ("nü3 ren2", "女人"), ("nu\u03083 ren2", "女人"), ("ma5", "吗"),
+    ("12.5 %", "12.5 %"), ("你 hao3", "你好"),
 ])
 def test_what_is_no_syllable_passes_through(line, hanzi):
     assert CONVERTER.convert(line) == hanzi

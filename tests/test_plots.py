@@ -1,6 +1,6 @@
 """The lattice of CTC: its arrows are the moves of the paths that spell the target, and no others."""
 
-from itertools import groupby, product
+from itertools import groupby, pairwise, product
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def moves_of_all_paths(states: list[str], frames: int) -> set:
         begins_and_ends = way[0] < 2 and way[-1] >= len(states) - 2
         if begins_and_ends and list(way) == sorted(way) and spelt == states[1::2]:
             places = list(enumerate(way))
-            found |= set(zip(places, places[1:]))
+            found |= set(pairwise(places))
     return found
 
 

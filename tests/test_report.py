@@ -185,7 +185,7 @@ def test_the_table_has_a_row_without_what_is_outside():
              "tone_error_rate": 0.125}
     facts = {"corpus": "audio-cmn", "split": "syllables", "utterances": 9, **rates, "outside_inventory": 4,
              "inside_inventory": {"utterances": 5, **rates}}
-    head, line, row, inside = script["table"]([facts])
+    _, _, row, inside = script["table"]([facts])
     assert row.startswith("| another speaker's syllables | 9 | 50.0% |")
     assert inside == "| those inside the inventory | 5 | 50.0% | 25.0% | 12.5% |"
 

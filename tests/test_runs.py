@@ -91,7 +91,7 @@ def test_stopping_and_going_on_at_every_step(train, dev, tmp_path, workers):
             run.resume()
         assert run.trainer.step == start
         with closing(run.trainer):
-            result = run.fit(stop=lambda: run.trainer.step > start)
+            result = run.fit(stop=lambda run=run, start=start: run.trainer.step > start)
         assert (result is None) == (start < 6)
     assert same(load_checkpoint(whole.checkpoint), load_checkpoint(run.checkpoint))
 

@@ -28,7 +28,7 @@ SENT 1: ['shang4', 'hai3', 'zhi2', 'wu4', 'yuan2', 'you3', 'ge4', 'zhong3', 'ge4
 PRED 1: 上 海 植 物 园 有 各 种 各 样 的 植 物
 PRED SCORE: -0.9450
 PRED AVG SCORE: -0.0727, PRED PPL: 1.0754
-"""
+"""  # noqa: E501
 SYLLABLES = "shang4 hai3 zhi2 wu4 yuan2 you3 ge4 zhong3 ge4 yang4 de zhi2 wu4".split()
 SENTENCE = Sentence(tuple("上海植物园有各种各样的植物"), tuple(SYLLABLES), (0.04,) * 13, -0.9450, -20.0)
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,8 @@ class Machine:
 
     def tear_down(self) -> None:
         for pid in ip("netns", "pids", self.space, check=False).split():
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         ip("netns", "delete", self.space, check=False)
         shutil.rmtree(self.settings, ignore_errors=True)
 

@@ -1,7 +1,7 @@
 """Paths through a lattice of words, against all of them written out."""
 
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -74,7 +74,7 @@ def every_path(slots, model: WordModel, language: float):
         sound = math.exp(sum(weight for _, weight in chosen))
         for cuts in product((False, True), repeat=len(slots) - 1):
             places = [0, *(i for i, cut in enumerate(cuts, start=1) if cut), len(slots)]
-            spans = [" ".join(syllables[a:b]) for a, b in zip(places, places[1:])]
+            spans = [" ".join(syllables[a:b]) for a, b in pairwise(places)]
             rows = [model.words.get(span, "").split() for span in spans]
             choices = [list(zip(row[::2], row[1::2])) for row in rows]
             for path in product(*choices):

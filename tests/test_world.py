@@ -57,7 +57,7 @@ def in_threads(size: int, work: Callable[[World], object]) -> list:
     def run(rank: int) -> None:
         try:
             results[rank] = work(Thread(rank, size, table, barrier))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 raised again below
             errors.append(error)
             barrier.abort()
 
