@@ -52,7 +52,7 @@ def read_arpa(path: Path, inventory: Inventory) -> LanguageModel:
     try:
         with path.open("rb") as file:
             packed = file.peek(2).startswith(b"\x1f\x8b")
-            reader.read(gzip.open(file) if packed else file)
+            reader.read(gzip.GzipFile(fileobj=file) if packed else file)
         return LanguageModel(inventory, reader.ngrams, tuple(reader.notes))
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise ValueError(f"{path}: cut short or damaged: gzip cannot read it") from None

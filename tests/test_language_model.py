@@ -213,8 +213,9 @@ def test_words_outside_the_inventory_are_left_out_and_counted(tmp_path):
 def test_an_unknown_word_without_unk_is_told(tmp_path):
     model = read_text(tmp_path, OTHERS["no <unk>"])
     lacking = len(INVENTORY) - 4  # neither <PAD>, <UNK>, ni3 nor hao3
-    assert model.notes == (f"it has neither <unk> nor {lacking} of the syllables, which are taken for "
-                           "all but impossible",)
+    (note,) = model.notes
+    assert note == (f"it has neither <unk> nor {lacking} of the syllables, which are taken for "
+                    "all but impossible")
 
 
 @pytest.mark.parametrize("old, new, reason", [
