@@ -1,145 +1,89 @@
 """From a file to a waveform: any format that libsndfile reads, 16 kHz, one channel."""
 
-import os
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 from torchaudio.transforms import Resample
 
+from ramospeech.decoding import (
+    NOT_FINITE, AudioError, Recording, check_rate, count_samples, open_recording,
+)
+
 SAMPLE_RATE = 16_000  # samples a second
 SILENCE = 1e-4  # a swing below this, of the full scale 1.0, holds no speech
-RATES = range(1_000, 1_000_001)  # samples a second; beyond it a header is wrong
 FINEST_RATIO = 1_000  # the largest number in a ratio of two rates
-ENDLESS = 0x7FFFF000  # a WAV header that never learnt its length states this or more
-UNSTATED = 1 << 58  # samples; libsndfile says more where a FLAC header, written to a pipe, says none
-NOT_FINITE = "holds samples that are not finite numbers"
-LONGEST_PAGE = 27 + 255 + 255 * 255  # bytes of a page of an Ogg file: header, table, body
-
-
-class AudioError(ValueError):
-    """A recording that cannot be used; the message names the file and says why."""
+BLOCK = 10.0  # seconds read at once
+CANCELLED = 1 / 8  # of the loudest channel's power: where the channels' mean has less, they cancel
 
 
 def load_audio(path: Path | str) -> Tensor:
-    """Read a recording: `(samples,)`, float32, 16 kHz, channels averaged, full scale 1.0.
+    """Read a recording: `(samples,)`, float32, 16 kHz, one channel, full scale 1.0.
 
-    Reads WAV, FLAC, OGG and MP3 at any rate. Raises AudioError, naming the file, where it is
-    missing, not audio, empty, truncated, silent or not finite. (An MP3 file that does not state
-    its length may be cut unnoticed: nothing in it tells.)
+    Reads WAV, FLAC, Ogg, MP3 and more, at any rate. Of several channels it is the mean, or, where
+    they cancel each other out, the loudest. Raises AudioError, naming the file, where it is missing,
+    not audio, empty, truncated, silent or not finite.
     """
-    with _open(Path(path)) as file:
-        samples = _read_whole(file)  # (samples, channels)
-        waveform = check_waveform(torch.from_numpy(samples).mean(dim=1))
-        return resample(waveform, file.samplerate)
-
-
-def audio_seconds(path: Path | str) -> float:
-    """The length of a recording, read from its header. Raises AudioError."""
-    with _open(Path(path)) as file:
-        return file.frames / file.samplerate
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[soundfile.SoundFile]:
-    """An audio file to read from; whatever goes wrong with it names it."""
-    try:
-        _check_is_whole(path)
-        with soundfile.SoundFile(os.fsencode(path)) as file:  # a name may be in any encoding
-            _check_header(file)
-            yield file
-    except OSError as error:
-        raise AudioError(f"{path}: {error.strerror or error}") from None
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.removeprefix("Error : ")
-        raise AudioError(f"{path}: cannot be decoded ({reason})") from None
-    except TypeError:  # what soundfile raises for names that end in .raw
-        raise AudioError(f"{path}: raw samples, without a header that states their rate") from None
-    except (ValueError, MemoryError) as error:
-        raise AudioError(f"{path}: {error}") from None
+    with open_recording(Path(path)) as recording:
+        blocks = list(recording.blocks(BLOCK))
+        channel = _channel_to_hear(blocks)
+        samples = np.concatenate([_mix(block, channel) for block in blocks] or [np.zeros(0)])
+        waveform = check_waveform(torch.from_numpy(samples))
+        return resample(waveform, recording.samplerate)
 
 
 def read_blocks(path: Path | str, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
-    """A recording bit by bit: `(samples,)` of so many seconds, channels averaged, and their rate.
+    """A recording bit by bit: `(samples,)` of so many seconds, one channel, and their rate.
 
-    For recordings that are too long to be held whole. Raises AudioError, as `load_audio` does, but
-    for what is silent: that is for whoever has seen all blocks to say.
+    For recordings that are too long to be held whole. The blocks are the samples that `load_audio`
+    sees, and AudioError is raised as there, but for what is silent: that is for whoever has seen all
+    blocks to say. Of several channels, all is read twice: first to find out whether they cancel.
     """
-    with _open(Path(path)) as file:
-        length, read = round(seconds * file.samplerate), 0
-        while len(block := file.read(length, dtype="float32", always_2d=True)):
-            read += len(block)
-            if not np.isfinite(block).all():
-                raise ValueError(NOT_FINITE)
-            yield block.mean(axis=1), file.samplerate
-        _check_count(read, file.frames)
-
-
-def _read_whole(file: soundfile.SoundFile) -> np.ndarray:
-    samples = file.read(file.frames, dtype="float32", always_2d=True)
-    _check_count(len(samples), file.frames)
-    return samples
-
-
-def _check_header(file: soundfile.SoundFile) -> None:
-    _check_rate(file.samplerate)
-    if file.frames >= UNSTATED:
-        raise ValueError("its header does not state how long it is; convert it to WAV")
-
-
-def _check_rate(rate: int) -> None:
-    if rate not in RATES:
-        raise ValueError(f"a rate of {rate} samples a second is not one of sound")
-
-
-def _check_count(read: int, stated: int) -> None:
-    if read < stated:
-        raise ValueError(f"truncated: {read} of {stated} samples")
-
-
-def _check_is_whole(path: Path) -> None:
-    """libsndfile reads WAV and OGG files that were cut off without a word; the bytes tell."""
-    if not path.is_file():
-        raise ValueError("a folder, not a file" if path.is_dir() else
-                         "a pipe or a device: save it as a file first" if path.exists() else
-                         "no such file")
-    with open(path, "rb") as file:
-        size, format_name = os.fstat(file.fileno()).st_size, file.read(4)
-        if size == 0:
-            raise ValueError("empty: no bytes")
-        if format_name == b"RIFF":
-            _check_wav_is_whole(file, size)
-        elif format_name == b"OggS":
-            file.seek(max(0, size - LONGEST_PAGE))
-            _check_ogg_is_whole(file.read())
-
-
-def _check_wav_is_whole(file, size: int) -> None:
-    """The chunk `data` of a WAV file states how many bytes of samples follow it."""
-    file.seek(12)  # RIFF, a length that many programs write wrong, WAVE; then the chunks
-    while len(header := file.read(8)) == 8:
-        name, stated = struct.unpack("<4sI", header)
-        if name == b"data":
-            if (actual := size - file.tell()) < stated < ENDLESS:
-                raise ValueError(f"truncated: {actual} of {stated} bytes of samples")
+    with open_recording(Path(path)) as recording:
+        if recording.channels == 1:
+            yield from _heard(recording, seconds, 0)
             return
-        file.seek(stated + stated % 2, os.SEEK_CUR)
+        channel = _channel_to_hear(recording.blocks(BLOCK))
+    with open_recording(Path(path)) as recording:
+        yield from _heard(recording, seconds, channel)
 
 
-def _check_ogg_is_whole(end: bytes) -> None:
-    """The last page of an Ogg file is marked, and its table states how long it is."""
-    page = end[end.rfind(b"OggS"):]
-    table = page[27:27 + page[26]] if len(page) > 26 else b""
-    is_last, is_whole = table and page[5] & 4, len(page) >= 27 + len(table) + sum(table)
-    if not (is_last and is_whole):
-        raise ValueError("truncated: its last page is missing")
+def audio_seconds(path: Path | str) -> float:
+    """The length of a recording, decoded only where nothing else tells. Raises AudioError."""
+    samples, rate = count_samples(Path(path))
+    return samples / rate
+
+
+def _channel_to_hear(blocks: Iterable[np.ndarray]) -> int | None:
+    """The loudest channel, where the mean of all has next to nothing of it; else None, for the mean.
+
+    So it is where one microphone of two is connected the wrong way round.
+    """
+    count, sums, squares = 0, 0.0, 0.0  # of each channel, and of their mean behind them
+    for block in blocks:
+        signals = np.column_stack([block, block.mean(axis=1)]).astype(np.float64)
+        count += len(signals)
+        sums, squares = sums + signals.sum(axis=0), squares + np.square(signals).sum(axis=0)
+    if count == 0:
+        return None
+    *powers, together = squares / count - np.square(sums / count)
+    loudest = int(np.argmax(powers))
+    return loudest if together < CANCELLED * powers[loudest] else None
+
+
+def _heard(
+    recording: Recording, seconds: float, channel: int | None
+) -> Iterator[tuple[np.ndarray, int]]:
+    for block in recording.blocks(seconds):
+        yield _mix(block, channel), recording.samplerate
+
+
+def _mix(block: np.ndarray, channel: int | None) -> np.ndarray:
+    return block.mean(axis=1) if channel is None else block[:, channel]
 
 
 def resample(waveform: Tensor, rate: int) -> Tensor:
@@ -149,7 +93,7 @@ def resample(waveform: Tensor, rate: int) -> Tensor:
     """
     if rate == SAMPLE_RATE:
         return waveform
-    _check_rate(rate)
+    check_rate(rate)
     return _resampler(*_simple_ratio(rate, SAMPLE_RATE))(waveform)
 
 

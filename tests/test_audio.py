@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ramospeech.audio import (
-    FINEST_RATIO, RATES, SAMPLE_RATE, AudioError, _simple_ratio, audio_seconds, check_waveform,
-    load_audio, resample,
+    FINEST_RATIO, SAMPLE_RATE, AudioError, _simple_ratio, audio_seconds, check_waveform,
+    load_audio, read_blocks, resample,
 )
+from ramospeech.decoding import RATES
 
 FORMATS = ["wav", "flac", "ogg", "mp3"]
 RATES_OF_RECORDINGS = [8000, 11_025, 16_000, 22_050, 44_100, 48_000]
@@ -154,10 +155,33 @@ def test_channels_are_averaged(tmp_path):
     assert np.allclose(load_audio(path), voice() / 2, atol=1e-6)
 
 
-def test_channels_that_cancel_are_silent(tmp_path):
+@pytest.mark.parametrize("right, heard", [
+    (-voice(), voice()),
+    (-0.9 * voice(), voice()),  # nearly opposite
+    (-1.1 * voice(), -1.1 * voice()),  # the louder one
+    (0.3 - voice(), voice()),  # with an offset
+])
+def test_of_channels_that_cancel_the_loudest_is_heard(tmp_path, right, heard):
     path = tmp_path / "opposite.wav"
-    soundfile.write(path, np.stack([voice(), -voice()], axis=1), SAMPLE_RATE, subtype="FLOAT")
-    assert refusal(path) == "silent"
+    soundfile.write(path, np.stack([voice(), right], axis=1), SAMPLE_RATE, subtype="FLOAT")
+    assert np.allclose(load_audio(path), heard, atol=1e-6)
+    assert np.allclose(np.concatenate([block for block, _ in read_blocks(path, 0.01)]), heard, atol=1e-6)
+
+
+def test_two_voices_on_two_channels_are_both_heard(tmp_path):
+    """Even if the first ten seconds, and each bit, are of one of them."""
+    turns = np.zeros((40 * SAMPLE_RATE, 2))
+    turns[:4000, 0], turns[-4000:, 1] = voice(), voice()
+    path = tmp_path / "turns.wav"
+    soundfile.write(path, turns, SAMPLE_RATE, subtype="FLOAT")
+    assert np.allclose(load_audio(path), turns.mean(axis=1), atol=1e-6)
+
+
+def test_one_of_six_channels_speaks(tmp_path):
+    channels = np.zeros((4000, 6))
+    channels[:, 2] = voice()
+    soundfile.write(tmp_path / "six.wav", channels, SAMPLE_RATE, format="WAVEX", subtype="FLOAT")
+    assert np.allclose(load_audio(tmp_path / "six.wav"), voice(), atol=1e-6)
 
 
 @pytest.mark.parametrize("rate", RATES_OF_RECORDINGS)
@@ -236,11 +260,11 @@ def test_a_cut_in_any_page_of_an_ogg_file_is_noticed(tmp_path):
     whole = path.read_bytes()
     assert whole.count(b"OggS") > 5 and load_audio(path).shape == (60_000,)
     pages = [place for place in range(len(whole)) if whole.startswith(b"OggS", place)]
-    for end in [place + more for place in pages for more in (0, 5, 27, 40) if place + more > 0]:
+    for end in [place + more for place in pages for more in (5, 27, 40)]:
         path.write_bytes(whole[:end])
         refusal(path)
     path.write_bytes(whole[:-1])
-    assert refusal(path) == "truncated: its last page is missing"
+    assert refusal(path) == "truncated: its last page is not whole"
 
 
 def test_a_cut_wav_says_how_much_is_left(tmp_path):
@@ -340,9 +364,8 @@ def test_a_flac_file_that_was_written_to_a_pipe(tmp_path):
     content[21] &= 0xF0
     content[22:26] = bytes(4)
     path.write_bytes(content)
-    assert refusal(path) == "its header does not state how long it is; convert it to WAV"
-    with pytest.raises(AudioError, match="does not state how long"):
-        audio_seconds(path)
+    assert np.allclose(load_audio(path), voice(), atol=1e-4)
+    assert audio_seconds(path) == 0.25
 
 
 def test_unreadable_file(tmp_path):
