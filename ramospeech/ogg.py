@@ -18,9 +18,9 @@ class Page(NamedTuple):
 
     @property
     def size(self) -> int:
-        """As its own table states."""
-        table = self.content[HEADER:HEADER + self.content[HEADER - 1]]
-        return HEADER + len(table) + sum(table)
+        """As it states itself."""
+        parts = self.content[HEADER - 1]
+        return HEADER + parts + sum(self.content[HEADER:HEADER + parts])
 
     @property
     def is_marked(self) -> bool:

@@ -159,7 +159,7 @@ def test_channels_are_averaged(tmp_path):
     (-voice(), voice()),
     (-0.9 * voice(), voice()),  # nearly opposite
     (-1.1 * voice(), -1.1 * voice()),  # the louder one
-    (0.3 - voice(), voice()),  # with an offset
+    (0.3 - 0.9 * voice(), voice()),  # with an offset
 ])
 def test_of_channels_that_cancel_the_loudest_is_heard(tmp_path, right, heard):
     path = tmp_path / "opposite.wav"
