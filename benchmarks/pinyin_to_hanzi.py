@@ -25,6 +25,7 @@ from ramospeech.metrics import ErrorCounts
 from ramospeech.paths import DATA_CONFIG
 from ramospeech.pinyin import UNK, hanzi_to_pinyin
 from ramospeech.report import commit, hardware
+from ramospeech.simplified import simplify
 from ramospeech.word_lattice import Lattice, given
 from ramospeech.word_model import Weights, WordModel
 
@@ -45,7 +46,7 @@ def read_sentences(name: str) -> tuple[Sentences, str]:
     else:
         lines, label_source = Path(name).read_text(encoding="utf-8").split(), "pypinyin 0.55"
         pairs = [(hanzi_to_pinyin(line), line) for line in lines]
-    distinct = {hanzi: syllables for syllables, hanzi in pairs}
+    distinct = {simplify(hanzi): syllables for syllables, hanzi in pairs}
     sentences = [(syllables, hanzi) for hanzi, syllables in distinct.items()
                  if UNK not in syllables and len(syllables) == len(hanzi)]
     return sentences, label_source

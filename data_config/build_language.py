@@ -84,7 +84,7 @@ def words_by_reading(counts: dict[str, float]) -> dict[str, Counter]:
     Two third tones in a row are also read as they are heard (水果 `shui2 guo3`). A single hanzi has
     every reading that pypinyin knows, as often as it is read so in words.
     """
-    read = {word: hanzi_to_pinyin(word) for word in counts}
+    read = {word: hanzi_to_pinyin(word, as_written=True) for word in counts}
     rows: dict[str, Counter] = defaultdict(Counter)
     for word, syllables in read.items():
         if len(word) > 1 and UNK not in syllables:

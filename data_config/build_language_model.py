@@ -24,7 +24,7 @@ BIGRAMS = 20_000
 
 def build(words: Iterable[tuple[str, int]]) -> LanguageModel:
     """A bigram model of the words' syllables; each word comes with how often it occurs."""
-    counted = [(hanzi_to_pinyin(word), max(count, 1)) for word, count in words]
+    counted = [(hanzi_to_pinyin(word, as_written=True), max(count, 1)) for word, count in words]
     syllables, counts = zip(*counted)
     return prune(estimate(syllables, Inventory.read(), 2, counts), BIGRAMS)
 

@@ -4,7 +4,9 @@
 
 `<PAD>` (also the CTC blank) is class 0 and `<UNK>` class 1. Then come the 1,213 toned syllables
 that Mandarin uses most, most frequent first: every word of jieba's dictionary is read by pypinyin,
-and each of its syllables counts as often as the word occurs. Takes about half a minute.
+and each of its syllables counts as often as the word occurs. The few traditional words are not
+simplified first: the classes would have other numbers than in the models that there are. Takes about
+half a minute.
 """
 
 import re
@@ -33,7 +35,7 @@ def dictionary_words() -> Iterator[tuple[str, int]]:
 def count_syllables() -> Counter[str]:
     counts: Counter[str] = Counter()
     for word, frequency in dictionary_words():
-        for syllable in hanzi_to_pinyin(word):
+        for syllable in hanzi_to_pinyin(word, as_written=True):
             counts[syllable] += frequency
     del counts[UNK]
     return counts

@@ -17,6 +17,7 @@ from pypinyin.contrib.tone_convert import to_finals, to_initials
 from pypinyin.seg.simpleseg import seg
 
 from ramospeech.paths import DATA_CONFIG
+from ramospeech.simplified import simplify
 
 PAD = "<PAD>"  # class 0; also the CTC blank
 UNK = "<UNK>"  # class 1; a syllable that the inventory lacks
@@ -32,17 +33,19 @@ _SYLLABLE = re.compile(rf"(?:(?:{_INITIAL})?(?:{_FINAL})|hm|hng|m|n|ng)[1-4]?")
 _RARE_FINALS = {"yo": "io", "yai": "iai"}  # which pypinyin takes for o and ai
 
 
-def hanzi_to_pinyin(text: str) -> list[str]:
+def hanzi_to_pinyin(text: str, as_written: bool = False) -> list[str]:
     """Read hanzi aloud: one toned syllable for each character.
 
     A character with several readings is read by the phrase it stands in (银行 `yin2 hang2`, 行人
-    `xing2 ren2`). Full-width forms are folded first; spaces are dropped; punctuation and symbols
-    are dropped too, but no phrase reaches across them; digits are read one by one (`12` = `yi1
-    er4`); each Latin letter, and each character that pypinyin cannot read, becomes `<UNK>`. So
-    every letter, digit and hanzi gives one token.
+    `xing2 ren2`). Full-width forms are folded first, and traditional text is simplified, unless it
+    is to be read `as_written` (銀行 `yin2 xing2`); spaces are dropped; punctuation and symbols are
+    dropped too, but no phrase reaches across them; digits are read one by one (`12` = `yi1 er4`);
+    each Latin letter, and each character that pypinyin cannot read, becomes `<UNK>`. So every
+    letter, digit and hanzi gives one token.
     """
     text = "".join(unicodedata.normalize("NFKC", text).split()).translate(_DIGITS)
-    return [syllable for phrase in seg(text) for syllable in _read_phrase(phrase)]
+    phrases = seg(text if as_written else simplify(text))
+    return [syllable for phrase in phrases for syllable in _read_phrase(phrase)]
 
 
 @lru_cache(maxsize=1 << 16)
