@@ -1,8 +1,11 @@
 """Compiled code is kept where it may be, and does not read outside its arrays."""
 
 import os
+import pickle
+import runpy
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,86 @@ def test_where_nothing_can_be_kept_it_compiles_each_time(tmp_path):
     nowhere = {name: "/dev/null" for name in ("HOME", "XDG_CACHE_HOME")}
     for _ in range(2):
         assert run_script(tmp_path, **nowhere) == ["3", "0", "1"]
+
+
+def test_another_processor_compiles_for_itself(tmp_path):
+    assert run_script(tmp_path) == ["3", "0", "1"]
+    assert run_script(tmp_path, NUMBA_CPU_NAME="generic") == ["3", "0", "1"]
+    assert run_script(tmp_path, NUMBA_CPU_NAME="generic") == run_script(tmp_path) == ["3", "1", "0"]
+
+
+# Damage
+
+
+def start(folder: Path) -> tuple[int, int, int]:
+    """A fresh start of the script in this process: the sum, how often it loaded, and compiled."""
+    path = folder / "script.py"
+    if not path.exists():
+        path.write_text(SCRIPT[:SCRIPT.index("print")])
+    add = runpy.run_path(str(path))["add"]
+    return add(1, 2), sum(add.stats.cache_hits.values()), sum(add.stats.cache_misses.values())
+
+
+def flip(data: bytes) -> bytes:
+    """One bit of the machine code, in the middle."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1:]
+
+
+DAMAGES = [
+    lambda data: b"", lambda data: data[:10], lambda data: data[:-1], lambda data: bytes(len(data)),
+    lambda data: b"garbage\n", lambda data: pickle.dumps("0.1") + data,  # of another version
+    lambda data: pickle.dumps(("another", "thing")),
+]
+
+
+@pytest.mark.parametrize("kind, damage", [*product(["nbi", "nbc"], DAMAGES), ("nbc", flip)])
+def test_damaged_code_is_compiled_anew(tmp_path, kind, damage):
+    assert start(tmp_path) == (3, 0, 1) and start(tmp_path) == (3, 1, 0)
+    kept, = tmp_path.glob(f"__pycache__/*.{kind}")
+    kept.write_bytes(damage(kept.read_bytes()))
+    assert start(tmp_path) == (3, 0, 1)
+    assert start(tmp_path) == (3, 1, 0)  # and it was kept
+
+
+def test_code_that_is_gone_is_compiled_anew(tmp_path):
+    start(tmp_path)
+    next(tmp_path.glob("__pycache__/*.nbc")).unlink()
+    assert start(tmp_path) == (3, 0, 1) and start(tmp_path) == (3, 1, 0)
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_where_code_cannot_be_kept_the_search_goes_on(tmp_path, kind):
+    """A folder stands in the way, which neither can be read nor replaced, not even by root."""
+    start(tmp_path)
+    kept, = tmp_path.glob(f"__pycache__/*.{kind}")
+    kept.unlink()
+    kept.mkdir()
+    assert start(tmp_path) == start(tmp_path) == (3, 0, 1)
+
+
+@pytest.mark.slow
+def test_the_search_mends_its_cache(tmp_path):
+    """All of it filled with zeros, as after a power cut."""
+    def warm_up() -> int:
+        script = ("from ramospeech import alignment, compiled_beam\n"
+                  "from ramospeech.prefix_beam import warm_up; warm_up()\n"
+                  "print(sum(compiled_beam.search.stats.cache_hits.values()))")
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(TESTS.parent)}
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True,
+                              text=True)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
+
+    assert (warm_up(), warm_up()) == (0, 1)
+    kept = [path for path in tmp_path.rglob("*.nb?") if path.is_file()]
+    assert {path.suffix for path in kept} == {".nbi", ".nbc"}
+    for path in kept:
+        path.write_bytes(bytes(path.stat().st_size))
+    assert (warm_up(), warm_up()) == (0, 1)
+
+
+# What is compiled
 
 
 @pytest.mark.parametrize("module", [compiled_beam, alignment])
