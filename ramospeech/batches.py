@@ -4,8 +4,9 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +38,13 @@ class Example:
     index: int  # of the utterance in its split
 
 
+class Unreadable(NamedTuple):
+    """An utterance whose recording cannot be used, in the place of its example."""
+
+    index: int
+    reason: str  # names the file
+
+
 @dataclass
 class Batch:
     """Utterances padded to the longest of them."""
@@ -46,6 +54,7 @@ class Batch:
     targets: Tensor  # (batch, S) classes
     target_lengths: Tensor  # (batch,) syllables
     indices: list[int]
+    left_out: dict[int, str] = field(default_factory=dict)  # by index: why it could not be read
 
     def to(self, device: torch.device | str) -> "Batch":
         pinned = self.features.is_pinned()  # then the copy to a GPU need not be waited for
@@ -57,7 +66,8 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         return Batch(change(self.features), change(self.feature_lengths),
-                     change(self.targets), change(self.target_lengths), self.indices)
+                     change(self.targets), change(self.target_lengths), self.indices,
+                     self.left_out)
 
 
 @contextmanager
@@ -77,7 +87,8 @@ class SpeechDataset(Dataset):
     With `augment` an utterance's speed is changed and spectrograms are masked; the part `disguise`
     of the utterances gets another voice and room, and a tempo in place of a speed, at which a model
     of this `stride` can still hold them.
-    Raises AudioError, naming the file, for a recording that cannot be read or is too short.
+    One utterance raises AudioError, naming the file, where its recording cannot be read or is too
+    short; in a batch of them an `Unreadable` stands in its place, and the others are there.
     """
 
     def __init__(
@@ -101,6 +112,16 @@ class SpeechDataset(Dataset):
             self._cached_samples += len(waveform)
         return waveform
 
+    def __getitems__(self, keys: list[Key]) -> list[Example | Unreadable]:
+        """What a DataLoader asks for: a whole batch."""
+        return [self._try(key) for key in keys]
+
+    def _try(self, key: Key) -> Example | Unreadable:
+        try:
+            return self[key]
+        except AudioError as error:
+            return Unreadable(key[1], str(error))
+
     @_one_thread()
     def __getitem__(self, key: Key) -> Example:
         epoch, index = key
@@ -110,7 +131,8 @@ class SpeechDataset(Dataset):
         disguised = rng.random() < self.disguise
         if self.augment and not disguised:
             waveform = random_speed(waveform, rng)
-        _refuse_short(self.split.audio_path(index), len(waveform))
+        if frame_count(len(waveform)) < REDUCTION:
+            raise AudioError(_too_short(self.split.audio_path(index), len(waveform) / SAMPLE_RATE))
         spectrogram = log_spectrogram(waveform)  # (frames, 200)
         if disguised:
             spectrogram = disguise(spectrogram, rng, self.stride * REDUCTION * frames_needed(target))
@@ -120,16 +142,19 @@ class SpeechDataset(Dataset):
         return Example(features, torch.tensor(target), index)
 
 
-def collate(examples: list[Example]) -> Batch:
-    """Pad examples into a batch; none make an empty one."""
+def collate(items: list[Example | Unreadable]) -> Batch:
+    """Pad examples into a batch; none make an empty one. What is unreadable is told beside it."""
+    examples = [item for item in items if isinstance(item, Example)]
+    left_out = {item.index: item.reason for item in items if isinstance(item, Unreadable)}
     if not examples:
-        return Batch(torch.empty(0, REDUCTION, BINS), *torch.empty(3, 0, dtype=torch.long), [])
+        return Batch(torch.empty(0, REDUCTION, BINS), *torch.empty(3, 0, dtype=torch.long), [], left_out)
     return Batch(
         features=pad_sequence([example.features for example in examples], batch_first=True),
         feature_lengths=torch.tensor([len(example.features) for example in examples]),
         targets=pad_sequence([example.target for example in examples], batch_first=True),
         target_lengths=torch.tensor([len(example.target) for example in examples]),
         indices=[example.index for example in examples],
+        left_out=left_out,
     )
 
 
@@ -222,37 +247,56 @@ def make_loader(
 
 
 def measure_seconds(split: Split) -> np.ndarray:
-    """The length of every recording, from the files' headers. Raises AudioError."""
+    """The length of every recording, from the files' headers; 0 where no header can be read."""
     paths = (split.audio_path(index) for index in range(len(split)))
     bar = tqdm(paths, total=len(split), desc=f"lengths of {split.corpus} {split.name}", leave=False)
-    return np.array([audio_seconds(path) for path in bar])
+    return np.array([_seconds_or_none(path) for path in bar])
 
 
-def refuse_short(split: Split, seconds: np.ndarray) -> None:
-    """Raise AudioError for the first recording that has too few frames for the model."""
-    for index, samples in enumerate(np.rint(seconds * SAMPLE_RATE).astype(int).tolist()):
-        _refuse_short(split.audio_path(index), samples)
+def _seconds_or_none(path: Path) -> float:
+    try:
+        return audio_seconds(path)
+    except AudioError:
+        return 0.0
 
 
-def _refuse_short(path: Path, samples: int) -> None:
-    if frame_count(samples) < REDUCTION:
-        raise AudioError(f"{path}: too short: {samples / SAMPLE_RATE:.3f} s")
+def find_unreadable(split: Split, seconds: np.ndarray) -> dict[int, str]:
+    """Recordings whose headers tell that they are of no use, each with the reason.
+
+    They cannot be read, or have too few frames for the model. What is silent, or damaged inside,
+    is found only when it is read.
+    """
+    short = np.flatnonzero(frame_count(np.rint(seconds * SAMPLE_RATE).astype(int)) < REDUCTION)
+    return {index: _why_unreadable(split.audio_path(index), seconds[index])
+            for index in short.tolist()}
+
+
+def _why_unreadable(path: Path, seconds: float) -> str:
+    try:
+        audio_seconds(path)
+        return _too_short(path, seconds)
+    except AudioError as error:
+        return str(error)
+
+
+def _too_short(path: Path, seconds: float) -> str:
+    return f"{path}: too short: {seconds:.3f} s"
 
 
 def find_unusable(
     split: Split, seconds: np.ndarray, inventory: Inventory, fastest: float = 1.0,
     loss: str = "ctc", stride: int = 1,
 ) -> dict[int, str]:
-    """Utterances that the loss cannot align or the model cannot take, each with the reason.
+    """Utterances that cannot be read, or that the loss cannot align, each with the reason.
 
     `fastest` is the highest speed that augmentation plays them at, `stride` the model's.
     """
-    unusable = {}
+    unusable = find_unreadable(split, seconds)
     samples = np.ceil(seconds * SAMPLE_RATE / fastest - 1e-6).astype(int)  # resampling rounds up
     outputs = output_count(frame_count(samples), stride)
     for index, (utterance, frames) in enumerate(zip(split.utterances, outputs.tolist())):
         needed = max(1, frames_needed(inventory.encode(utterance.syllables), loss))
-        if frames < needed:
+        if frames < needed and index not in unusable:
             unusable[index] = (f"{utterance.path}: {len(utterance.syllables)} syllables need "
                                f"{needed} output frames, {seconds[index]:.2f} s give {frames}")
     return unusable

@@ -54,6 +54,7 @@ def run_evaluate(options) -> int:
     decode = _decoder(options, model.loss, inventory)
     readings = dict(recognise_split(model.to(device), inventory, split, options.batch_size, decode))
     result = judge(readings.items(), inventory, split)
+    readings = {index: reading for index, reading in readings.items() if not reading.error}
     search = _decoder_facts(options)
     flags = [word for name, value in search.items() for word in (f"--{name}", str(value))]
     facts = evaluation_facts(result, split, options.model, device, flags) | search

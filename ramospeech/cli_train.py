@@ -223,9 +223,13 @@ def _stop_request(world):
 def _print_plan(trainer, folder: Path) -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     print(f"{trainer.train.corpus}: {len(trainer.train)} utterances to train on, "
-          f"{len(trainer.dev)} to judge by; labels: {trainer.dev.label_source}")
-    for reason in trainer.unusable.values():
-        print(f"  left out: {reason}")
+          f"{len(trainer.dev) - len(trainer.unreadable_dev)} to judge by; "
+          f"labels: {trainer.dev.label_source}")
+    for split, reasons in ((trainer.train, trainer.unusable), (trainer.dev, trainer.unreadable_dev)):
+        if reasons:
+            print(f"{len(reasons)} of {split.name} left out:")
+        for reason in reasons.values():
+            print(f"  left out: {reason}")
     settings = trainer.settings
     weight = f" ({settings.ace_weight:g} times ace)" if settings.loss == "ctc+ace" else ""
     print(f"model '{settings.preset}'{'' if settings.recurrent else ' without an LSTM'}, "
@@ -238,6 +242,8 @@ def _print_result(run, result, options) -> None:
     if trainer.refused:
         print(f"{len(trainer.refused)} utterances did not fit into memory, "
               f"{trainer.refused.total()} times in all")
+    if trainer.left_out:
+        print(f"{len(trainer.left_out)} recordings could not be read and were left out")
     if result is None:
         how = ", under horovodrun as now" if trainer.world.size > 1 else ""
         print(f"stopped after {_progress(trainer)}; all is saved in {run.checkpoint}. To go on{how}:\n"

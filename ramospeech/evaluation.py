@@ -1,5 +1,6 @@
 """A model against the references of a split."""
 
+import sys
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -35,7 +36,8 @@ def recognise_split(
 ) -> Iterator[tuple[int, Reading]]:
     """Index and reading of every utterance, short ones first.
 
-    What does not fit into memory is reported, and read as nothing.
+    A recording that cannot be read has an `error` in its reading. What does not fit into memory is
+    reported, and read as nothing.
     """
     loader = make_loader(SpeechDataset(split, inventory), measure_seconds(split), batch_size)
     was_training = model.training
@@ -43,11 +45,14 @@ def recognise_split(
     try:
         for batch in tqdm(loader, desc=f"recognising {split.corpus} {split.name}", leave=False):
             parts, refused = in_pieces(batch, lambda piece, _: recognise_batch(model, piece, decode))
+            for index, reason in batch.left_out.items():
+                yield index, Reading([], [], error=reason)
             for piece, hypotheses in parts:
                 for index, found in zip(piece.indices, hypotheses):
                     yield index, read_hypotheses(found, inventory, model.stride)
             for index in refused:
-                tqdm.write(f"  does not fit into memory, read as nothing: {split.audio_path(index)}")
+                tqdm.write(f"  does not fit into memory, read as nothing: {split.audio_path(index)}",
+                           file=sys.stderr)
                 yield index, Reading([], [])
     finally:
         model.train(was_training)
@@ -63,13 +68,22 @@ def evaluate(
 def judge(
     readings: Iterable[tuple[int, Reading]], inventory: Inventory, split: Split
 ) -> Evaluation:
-    """Error rates of what `recognise_split` gave."""
+    """Error rates of what `recognise_split` gave; what could not be read is left out.
+
+    Raises ValueError where that is all.
+    """
     result, inside = Evaluation(split.label_source), Evaluation(split.label_source)
     for index, reading in readings:
+        if reading.error:
+            result.left_out[index] = reading.error
+            continue
         reference = split.utterances[index].syllables
         result.add(reference, reading.syllables)
         if all(syllable in inventory for syllable in reference):
             inside.add(reference, reading.syllables)
+    if result.left_out and not result.utterances:
+        raise ValueError(f"{split.corpus} {split.name}: no recording can be read; the first: "
+                         f"{min(result.left_out.items())[1]}")
     result.inside = inside if inside.utterances < result.utterances else None
     return result
 

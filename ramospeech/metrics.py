@@ -52,6 +52,8 @@ class Evaluation:
       `base`), the part whose tone is wrong.
     - `confusions`: how often a reference syllable came out as another (by the edits of `toned`).
     - `tone_confusions`: the same for tones, 1 to 5, right ones included (by the edits of `base`).
+    - `left_out`: utterances, by their places in the split, that are in no figure because their
+      recordings cannot be read, each with the reason.
     - `inside`: the same figures for the utterances that the model could get right, because all
       their syllables are among its classes; None where these are all utterances.
     """
@@ -62,6 +64,7 @@ class Evaluation:
     base: ErrorCounts = field(default_factory=ErrorCounts)
     confusions: Counter[tuple[str, str]] = field(default_factory=Counter)
     tone_confusions: Counter[tuple[int, int]] = field(default_factory=Counter)
+    left_out: dict[int, str] = field(default_factory=dict)
     inside: "Evaluation | None" = None
 
     @property

@@ -30,6 +30,7 @@ class Reading(NamedTuple):
     seconds: list[float]  # when each was recognised: the middle of its output frame
     others: "tuple[Reading, ...]" = ()  # the next best readings, where the decoder was asked for them
     score: float = 0.0  # the decoder's
+    error: str | None = None  # why the recording could not be read
 
 
 def read_hypotheses(

@@ -29,6 +29,9 @@ def evaluation_facts(
         "split": split.name,
         "label_source": result.label_source,
         **_error_facts(result),
+        "left_out": len(result.left_out),  # utterances that cannot be read
+        **({"left_out_because": [reason for _, reason in sorted(result.left_out.items())]}
+           if result.left_out else {}),
         "outside_inventory": result.outside_inventory,  # utterances
         **({"inside_inventory": _error_facts(result.inside)} if result.inside else {}),
     }
@@ -64,7 +67,7 @@ def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: i
     lines = [
         (f"{model.name} on {split.corpus} {split.name}: {result.utterances} utterances; "
          f"labels: {result.label_source}"),
-        *_error_lines(result), *_inside_lines(result),
+        *_left_out_lines(result), *_error_lines(result), *_inside_lines(result),
         "", "tone said, tone heard:", *_tone_table(result),
     ]
     if result.confusions and confusions:
@@ -72,6 +75,14 @@ def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: i
         for (said, heard), count in result.confusions.most_common(confusions):
             lines.append(f"  {said:>7} heard as {heard:7} {count:4} ×")
     return "\n".join(lines)
+
+
+def _left_out_lines(result: Evaluation) -> list[str]:
+    """Recordings that are in no figure."""
+    if not result.left_out:
+        return []
+    return [f"{len(result.left_out)} more are left out, because they cannot be read:",
+            *(f"  {reason}" for _, reason in sorted(result.left_out.items()))]
 
 
 def _error_lines(result: Evaluation) -> list[str]:

@@ -134,8 +134,9 @@ class Run:
         board.add_scalar("loss/train", loss, trainer.step)
         board.add_scalar("syllable_error_rate/dev", result.toned.rate, trainer.step)
         board.add_scalar("learning_rate", trainer.schedule.get_last_lr()[0], trainer.step)
+        left_out = f", {len(result.left_out)} of {len(trainer.dev)} left out" if result.left_out else ""
         tqdm.write(f"epoch {trainer.epoch:4}  loss {loss:7.3f}  "
-                   f"dev syllable error {result.toned.rate:6.1%}")
+                   f"dev syllable error {result.toned.rate:6.1%}{left_out}")
         for line in trainer.sample_predictions():
             tqdm.write(f"            {line}")
 

@@ -1,11 +1,13 @@
 """Training: from two splits of a corpus to a model that recognises what it never heard."""
 
 import math
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,7 +17,7 @@ from tqdm import tqdm
 
 from ramospeech.augment import SPEEDS
 from ramospeech.batches import (
-    Batch, SpeechDataset, find_unusable, make_loader, measure_seconds, refuse_short,
+    Batch, SpeechDataset, find_unreadable, find_unusable, make_loader, measure_seconds,
 )
 from ramospeech.checkpoints import CheckpointError, load_model
 from ramospeech.corpora import Split
@@ -35,8 +37,10 @@ from ramospeech.world import World, average
 class Trainer:
     """A model with its optimizer and its data, which it trains on epoch by epoch.
 
-    `unusable` tells which utterances of the training split were left out, and why; `refused` counts
-    how often an utterance was passed over that does not fit into memory. `epoch` epochs are done,
+    `unusable` tells which utterances of the training split were left out from the start, and why,
+    `unreadable_dev` those of dev; `left_out` which recordings, by their paths, turned out to be
+    unreadable later, and `refused` counts how often an utterance was passed over that does not fit
+    into memory. `epoch` epochs are done,
     and of the next one as many batches as there are `losses`. With a `world` of several processes,
     each has its share of every batch, and all hold the same model after every step.
     """
@@ -59,7 +63,9 @@ class Trainer:
         self.average = _average_of(self.model, settings.averaging)
         if settings.sync_norm:
             synchronise(self.model, world)
-        self._load_data(train, workers)
+        self._given, self._workers = train, workers
+        self._choose_data(measure_seconds(train))
+        self._choose_dev()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), self.top_rate, weight_decay=settings.weight_decay
         )
@@ -68,6 +74,7 @@ class Trainer:
         self.losses: list[float] = []
         self.dealt: list[list[int]] = []  # of this epoch: utterances a batch, batches done
         self.refused: Counter[str] = Counter()
+        self.left_out: dict[str, str] = {}
         self._draw_apart()
 
     @property
@@ -75,24 +82,31 @@ class Trainer:
         """What dev judges and what is kept: the mean of the last steps' weights, if there is one."""
         return self.average.module if self.average else self.model
 
-    def _load_data(self, train: Split, workers: int) -> None:
-        seconds = measure_seconds(train)
+    def _choose_data(self, seconds: np.ndarray) -> None:
+        """Plan to train on what is usable, given the length of each recording (0: unreadable)."""
+        train, self._seconds = self._given, seconds
         fastest = max(SPEEDS) if self.settings.augment else 1.0
         self.unusable = find_unusable(
             train, seconds, self.inventory, fastest, self.settings.loss, self.settings.stride)
-        refuse_short(self.dev, measure_seconds(self.dev))
         usable = [index for index in range(len(train)) if index not in self.unusable]
         if not usable:
-            raise ValueError(f"{train.corpus} {train.name}: no utterance can be trained on")
+            raise ValueError(f"{train.corpus} {train.name}: no utterance can be trained on; "
+                             f"the first: {self.unusable[0]}")
         self.train = replace(train, utterances=[train.utterances[index] for index in usable])
         dataset = SpeechDataset(
             self.train, self.inventory, self.settings.augment, self.settings.seed,
             self.settings.disguise, self.settings.stride,
         )
         self.loader = make_loader(
-            dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=workers,
+            dataset, seconds[usable], self.settings.batch_size, shuffle=True, workers=self._workers,
             pin_memory=torch.device(self.device).type == "cuda", world=self.world,
         )
+
+    def _choose_dev(self) -> None:
+        self.unreadable_dev = find_unreadable(self.dev, measure_seconds(self.dev))
+        if len(self.unreadable_dev) == len(self.dev):
+            raise ValueError(f"{self.dev.corpus} {self.dev.name}: no recording can be judged by; "
+                             f"the first: {self.unreadable_dev[0]}")
 
     def start_from(self, path: Path) -> None:
         """Begin with the weights of a model file. Raises CheckpointError where it does not fit."""
@@ -137,8 +151,10 @@ class Trainer:
 
         A batch that does not fit into memory goes in pieces, whose gradients add up to those of the
         whole (but batch normalisation sees a piece at a time). An utterance that does not even fit
-        alone is passed over; where none is left, the loss is NaN, and no weight moves.
+        alone is passed over, and one that cannot be read is left out; where none is left in any
+        process, the loss is NaN, and no weight moves.
         """
+        self._report_left_out(self.train, batch.left_out)
         if self.settings.sync_norm and self.world.size > 1:
             loss = self._gradients_in_step(batch)
         else:
@@ -164,6 +180,8 @@ class Trainer:
         self.optimizer.zero_grad()
         count = len(batch.indices)
         total = int(self.world.sum([torch.tensor(count)], "utterances")[0])
+        if not total:
+            return math.nan
         behind = self.world.max(batch.features.shape[1], "frames") - batch.features.shape[1]
         loss = 0.0
         if count:
@@ -211,6 +229,14 @@ class Trainer:
             self.refused[path] += 1
             tqdm.write(f"  passed over at step {self.step}, does not fit into memory: {path}")
 
+    def _report_left_out(self, split: Split, reasons: dict[int, str]) -> None:
+        """Name a recording the first time; its place stays empty in every epoch."""
+        for index, reason in reasons.items():
+            path = str(split.audio_path(index))
+            if path not in self.left_out:
+                self.left_out[path] = reason
+                tqdm.write(f"  left out: {reason}")
+
     def train_epoch(self, after_step: Callable[[], object] = lambda: None) -> float:
         """Train on every utterance once, or on those left of the epoch; calls `after_step()` each
         time. Returns the mean loss of the epoch's batches.
@@ -226,8 +252,16 @@ class Trainer:
             bar.set_postfix(loss=f"{self.losses[-1]:.2f}")
             after_step()
         losses = [loss for loss in self.losses if not math.isnan(loss)]
+        self._refuse_silence(bool(losses))
         self.epoch, self.losses, self.dealt = self.epoch + 1, [], []
         return sum(losses) / len(losses) if losses else math.nan
+
+    def _refuse_silence(self, learned: bool) -> None:
+        """Raise ValueError where nothing of an epoch could be read; all processes do, or none."""
+        if not learned and self.world.any(bool(self.left_out)):
+            reason = next(iter(self.left_out.values()), "see what the other processes say")
+            raise ValueError(f"{self.train.corpus} {self.train.name}: no utterance could be "
+                             f"trained on; the first: {reason}")
 
     def _deal(self) -> None:
         """Let the loader begin behind what is done of this epoch."""
@@ -246,7 +280,8 @@ class Trainer:
     def evaluate(self, after_each: Callable[[], object] = lambda: None) -> Evaluation:
         """Error rates on the dev split; calls `after_each()` after each utterance.
 
-        Each process reads its share; as often as any of them, all call `after_each()`.
+        Each process reads its share; as often as any of them, all call `after_each()`. Raises
+        ValueError where no recording could be read.
         """
         share = range(self.world.rank, len(self.dev), self.world.size)
         own = replace(self.dev, utterances=[self.dev.utterances[index] for index in share])
@@ -256,7 +291,13 @@ class Trainer:
             after_each()
         if len(share) < -(-len(self.dev) // self.world.size):
             after_each()
-        of_all = [item for part in self.world.gather(readings) for item in part.items()]
+        self._report_left_out(own, {
+            place: readings[index].error for place, index in enumerate(share)
+            if readings[index].error and index not in self.unreadable_dev})
+        parts = self.world.gather((readings, self.left_out))
+        for _, left_out in parts:  # what one process has named the others need not
+            self.left_out |= left_out
+        of_all = [item for part, _ in parts for item in part.items()]
         return judge(of_all, self.inventory, self.dev)
 
     def sample_predictions(self, count: int = 2) -> list[str]:
@@ -264,7 +305,7 @@ class Trainer:
         few = replace(self.dev, utterances=self.dev.utterances[:count])
         readings = dict(recognise_split(self.judged_model, self.inventory, few))
         return [f"{utterance.pinyin} -> {' '.join(readings[index].syllables) or '(blank)'}"
-                for index, utterance in enumerate(few.utterances)]
+                for index, utterance in enumerate(few.utterances) if not readings[index].error]
 
     def state(self) -> dict:
         """All that is needed to go on from here, as tensors and plain values."""
@@ -273,7 +314,9 @@ class Trainer:
             "corpus": self.train.corpus, "epoch": self.epoch, "step": self.step,
             "losses": list(self.losses), "dealt": [list(pair) for pair in self.dealt],
             "plan": self._fingerprint(),
+            "list": _list_number(self._given), "seconds": torch.from_numpy(self._seconds),
             "best_rate": self.best_rate, "refused": dict(self.refused),
+            "left_out": dict(self.left_out),
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "random": torch.get_rng_state(),
             "average": self.average.state_dict() if self.average else None,
@@ -282,7 +325,7 @@ class Trainer:
 
     def load_state(self, state: dict) -> None:
         """Go on from what `state` gave. Raises ValueError where it is of another design."""
-        state = {"losses": [], "plan": None, "refused": {}} | state  # once it lacked them
+        state = {"losses": [], "plan": None, "refused": {}, "left_out": {}} | state  # once it lacked them
         held, syllables = {"recurrent": True, "stride": 1} | state["settings"], tuple(state["syllables"])
         if held["preset"] != self.settings.preset:
             raise ValueError(f"it holds the model '{held['preset']}', not '{self.settings.preset}'")
@@ -298,12 +341,13 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.best_rate = state["epoch"], state["best_rate"]
+        self._take_lengths(state)
         # Where the batches are others than those that were counted, the epoch begins anew.
         same_plan = state["plan"] == self._fingerprint()
         self.losses = list(state["losses"]) if same_plan else []
         alone = [[self.settings.batch_size, len(self.losses)]]  # once there was but one process
         self.dealt = [list(pair) for pair in state.get("dealt", alone)] if same_plan else []
-        self.refused = Counter(state["refused"])
+        self.refused, self.left_out = Counter(state["refused"]), dict(state["left_out"])
         self._deal()
         self.step = (self.epoch + 1) * len(self.loader) - self.steps_left
         self._apply_settings()
@@ -311,6 +355,19 @@ class Trainer:
         if len(state["random_cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["random_cuda"])
         self._draw_apart()
+
+    def _take_lengths(self, state: dict) -> None:
+        """Plan with what was readable when the run began: a recording that broke since then keeps
+        its place, which is empty, and the batches are those that were counted. What was mended
+        since then is taken in. All processes plan with what the first can read.
+        """
+        if state.get("list") != _list_number(self._given):
+            return  # another list
+        seconds = state["seconds"].numpy()
+        if self.world.is_first:
+            seconds = np.where(self._seconds == 0, seconds, self._seconds)
+        if not np.array_equal(seconds, self._seconds):
+            self._choose_data(seconds)
 
     def _draw_apart(self) -> None:
         """Several processes draw their own numbers, for dropout; the first one's are saved."""
@@ -333,6 +390,11 @@ class Trainer:
             group["initial_lr"] = self.top_rate
             group["lr"] = self.top_rate * self._rate_factor(self.step)
             group["weight_decay"] = self.settings.weight_decay
+
+
+def _list_number(split: Split) -> int:
+    """A number that is another for another list of recordings."""
+    return zlib.crc32("\n".join(utterance.path for utterance in split.utterances).encode())
 
 
 def _with_lstm(recurrent: bool) -> str:

@@ -18,7 +18,7 @@ from ramospeech import batches
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.augment import change_speed
 from ramospeech.batches import (
-    BucketSampler, SpeechDataset, collate, find_unusable, make_loader, measure_seconds,
+    BucketSampler, SpeechDataset, Unreadable, collate, find_unreadable, find_unusable, make_loader, measure_seconds,
     plan_batches,
 )
 from ramospeech.corpora import Split
@@ -249,12 +249,19 @@ def test_a_bad_recording_is_named_by_a_worker(tmp_path):
 
 
 def check_the_bad_one_is_named(root, spoil, reason, workers):
+    """And the others come, each as it would without it."""
     split = make_split(root, [(5000, "ma1"), (6000, "ma1"), (7000, "ma1")])
-    seconds = measure_seconds(split)
+    seconds, dataset = measure_seconds(split), SpeechDataset(split, INVENTORY)
+    good = {index: dataset[0, index].features for index in (0, 2)}
     spoil(split.audio_path(1))
+    dataset = SpeechDataset(split, INVENTORY)
     with pytest.raises(AudioError) as caught:
-        list(make_loader(SpeechDataset(split, INVENTORY), seconds, 2, workers=workers))
-    assert f"{split.audio_path(1)}: {reason}" in str(caught.value)
+        dataset[0, 1]
+    assert str(caught.value).startswith(f"{split.audio_path(1)}: {reason}")
+    first, second = make_loader(dataset, seconds, 2, workers=workers)
+    assert (first.indices, second.indices) == ([0], [2])
+    assert (first.left_out, second.left_out) == ({1: str(caught.value)}, {})
+    assert torch.equal(first.features[0], good[0]) and torch.equal(second.features[0], good[2])
 
 
 def test_a_recording_that_augmentation_makes_too_short_is_named(tmp_path):
@@ -294,6 +301,12 @@ def test_collated_examples_are_the_features_of_a_padded_batch(train):
     assert torch.allclose(batch.features, features, atol=1e-3)
 
 
+def test_a_batch_of_nothing_but_unreadable_ones_is_empty():
+    batch = collate([Unreadable(3, "3.wav: silent"), Unreadable(1, "1.wav: no such file")])
+    assert batch.indices == [] and len(batch.features) == len(batch.targets) == 0
+    assert batch.to("cpu").left_out == {3: "3.wav: silent", 1: "1.wav: no such file"}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 def test_a_batch_goes_to_a_gpu_and_back(train):
     batch = collate([SpeechDataset(train, INVENTORY)[0, 0]])
@@ -308,6 +321,24 @@ def test_a_batch_goes_to_a_gpu_and_back(train):
 def test_seconds_are_those_of_the_decoded_audio(train):
     decoded = [len(load_audio(train.audio_path(index))) / SAMPLE_RATE for index in range(len(train))]
     assert np.allclose(measure_seconds(train), decoded, atol=1 / SAMPLE_RATE)
+
+
+def test_headers_tell_what_is_of_no_use(tmp_path):
+    split = make_split(tmp_path, [(9000, "ma1")] * 6 + [(1000, "ma1")])
+    bad = [split.audio_path(index) for index in range(5)]
+    bad[0].unlink()
+    bad[1].write_bytes(b"")
+    bad[2].write_bytes(bad[2].read_bytes()[:500])
+    bad[3].write_text("<html>not found</html>")
+    soundfile.write(bad[4], np.zeros(9000), SAMPLE_RATE)  # silent: the header does not tell
+    seconds = measure_seconds(split)
+    assert seconds.tolist() == [0, 0, 0, 0, 9000 / SAMPLE_RATE, 9000 / SAMPLE_RATE, 1000 / SAMPLE_RATE]
+    found = find_unreadable(split, seconds)
+    assert list(found) == [0, 1, 2, 3, 6] == list(find_unusable(split, seconds, INVENTORY))
+    for index, reason in found.items():
+        assert reason.startswith(f"{split.audio_path(index)}: ")
+    for index, words in ((0, "no such file"), (1, "empty"), (2, "truncated"), (6, "too short: 0.062 s")):
+        assert words in found[index]
 
 
 def fewest_frames(target: list[int]) -> int:
