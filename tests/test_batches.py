@@ -18,8 +18,8 @@ from ramospeech import batches
 from ramospeech.audio import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.augment import change_speed
 from ramospeech.batches import (
-    BucketSampler, SpeechDataset, Unreadable, collate, find_unreadable, find_unusable, make_loader, measure_seconds,
-    plan_batches,
+    BucketSampler, SpeechDataset, Unreadable, collate, find_unreadable, find_unusable, make_loader,
+    measure_seconds, plan_batches,
 )
 from ramospeech.corpora import Split
 from ramospeech.features import extract_features, frame_count

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 from test_cli import model_file, ramospeech  # noqa: F401 (fixtures)
 from test_distributed import HOROVODRUN, built, run
 from test_training import SETTINGS, same, weights
@@ -106,7 +105,7 @@ def test_each_is_named_once_and_the_others_are_trained_on(train, dev, all_kinds,
     usable = {utterance.path for index, utterance in enumerate(train.utterances) if not 2 <= index <= 6}
     paths = [trainer.train.utterances[index].path for batch in seen for index in batch]
     assert set(paths) == usable and len(paths) == 2 * len(usable)
-    assert list(sorted(trainer.left_out)) == sorted(all_kinds[:2])
+    assert sorted(trainer.left_out) == sorted(all_kinds[:2])
     said = capsys.readouterr().out
     assert [said.count(f"left out: {name}: ") for name in all_kinds] == [1, 1, 0, 0, 0]
 
@@ -152,7 +151,7 @@ def test_stopping_and_going_on_equals_never_stopping(train, dev, all_kinds, tmp_
             run.resume()
         assert run.trainer.step == start
         with closing(run.trainer):
-            run.fit(stop=lambda: run.trainer.step > start)
+            run.fit(stop=lambda run=run, start=start: run.trainer.step > start)
     assert same(load_checkpoint(whole.checkpoint), load_checkpoint(run.checkpoint))
     assert len(whole.trainer.left_out) == 3
 
