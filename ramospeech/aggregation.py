@@ -13,6 +13,7 @@ has S + 1 classes. r is a softmax over time of ln y, in which nothing underflows
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,9 @@ class Aggregation(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, logits: Tensor, frames: list[int], classes: Tensor, shares: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, frames: list[int], classes: Tensor, shares: Tensor
+    ) -> Tensor:
         index = classes[:, None].expand(-1, logits.shape[1], -1)  # (batch, T, S + 1)
         y, log_y = _softmax(logits, index, shares.dtype)
         log_y.masked_fill_((shares == 0)[:, :, None], 0)  # 0 times an infinity would be NaN
@@ -41,7 +44,7 @@ class Aggregation(torch.autograd.Function):
         return -(shares * log_mean).sum(1)
 
     @staticmethod
-    def backward(ctx, gradient_of_loss: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, gradient_of_loss: Tensor) -> tuple[Tensor, None, None, None]:
         if torch.is_grad_enabled():  # create_graph=True; what follows would be left out of it
             raise RuntimeError("ACE cannot be differentiated twice")
         y, index, asked = ctx.saved_tensors

@@ -66,7 +66,7 @@ class _Reader:
     def __init__(self, inventory: Inventory) -> None:
         tokens = {symbol: token for token, symbol in enumerate(inventory.symbols) if symbol != PAD}
         tokens |= {"<s>": BEGIN, "</s>": END, "<unk>": tokens[UNK]}
-        self.tokens = {word.encode(): token for word, token in tokens.items()}
+        self.tokens: dict[bytes, int | None] = {word.encode(): token for word, token in tokens.items()}
         self.line = 0
         self.announced: dict[int, tuple[int, int]] = {}  # for each order, how many, in which line
         self.found: Counter[int] = Counter()
@@ -105,8 +105,9 @@ class _Reader:
             raise ValueError(f"expected {order} words between one number or two")
         self.found[order] += 1
         weights = _weights(*map(_number, (fields[0], *fields[order + 1:])))
-        ngram = tuple(map(self._token, fields[1 : order + 1]))
-        if None in ngram or BEGIN in ngram[1:] or END in ngram[:-1]:
+        tokens = map(self._token, fields[1 : order + 1])
+        ngram = tuple(token for token in tokens if token is not None)
+        if len(ngram) < order or BEGIN in ngram[1:] or END in ngram[:-1]:
             return  # the last two are never asked for; some tools count across sentences
         if ngram in self.ngrams:
             raise ValueError("its words were there before")

@@ -81,7 +81,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class SpeechDataset(Dataset):
+class SpeechDataset(Dataset[Example]):
     """The utterances of a split as features and classes; decoded audio stays in memory, up to 4 h.
 
     With `augment` an utterance's speed is changed and spectrograms are masked; the part `disguise`
@@ -147,7 +147,8 @@ def collate(items: list[Example | Unreadable]) -> Batch:
     examples = [item for item in items if isinstance(item, Example)]
     left_out = {item.index: item.reason for item in items if isinstance(item, Unreadable)}
     if not examples:
-        return Batch(torch.empty(0, REDUCTION, BINS), *torch.empty(3, 0, dtype=torch.long), [], left_out)
+        nothing = torch.empty(0, dtype=torch.long)
+        return Batch(torch.empty(0, REDUCTION, BINS), nothing, nothing, nothing, [], left_out)
     return Batch(
         features=pad_sequence([example.features for example in examples], batch_first=True),
         feature_lengths=torch.tensor([len(example.features) for example in examples]),
@@ -174,7 +175,7 @@ def plan_batches(
     return batches
 
 
-class BucketSampler(Sampler):
+class BucketSampler(Sampler[list[Key]]):
     """The batches of one epoch after another, as keys of a SpeechDataset.
 
     They are planned for all processes of `world` together, `batch_size` utterances for each, and
@@ -231,7 +232,7 @@ class BucketSampler(Sampler):
 def make_loader(
     dataset: SpeechDataset, seconds: np.ndarray, batch_size: int,
     shuffle: bool = False, workers: int = 0, pin_memory: bool = False, world: World = World(),
-) -> DataLoader:
+) -> DataLoader[Example]:
     """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch of training.
 
     Its batches begin at `loader.batch_sampler.start`, without loading those before, and are this

@@ -24,7 +24,7 @@ def beam_search(log_probs: Tensor, beam_width: int = 10, nbest: int = 1) -> list
     A path has a class for every frame. Two paths may spell the same, and each is judged alone: the
     score is that of one path, as in `greedy_decode`.
     """
-    paths = [(0.0, ())]
+    paths: list[tuple[float, Prefix]] = [(0.0, ())]
     for frame in log_probs.double().tolist():
         grown = [(score + log_prob, path + (token,))
                  for score, path in paths for token, log_prob in enumerate(frame)]
@@ -32,7 +32,7 @@ def beam_search(log_probs: Tensor, beam_width: int = 10, nbest: int = 1) -> list
     return [_collapse(path, score) for score, path in paths[:nbest]]
 
 
-def _best_first(scored: tuple[float, tuple]) -> tuple[float, tuple]:
+def _best_first(scored: tuple[float, Prefix]) -> tuple[float, Prefix]:
     """Higher scores before lower ones, then smaller sequences before larger ones."""
     score, sequence = scored
     return -score, sequence
@@ -67,7 +67,7 @@ def plain_prefix_beam_search(
     logarithm of the labelling's probability, of those of its paths that stayed in the beam, plus
     what `prefix_score` says of it: of a language model, for example.
     """
-    beam = {(): Mass(blank=0.0)}
+    beam: Beam = {(): Mass(blank=0.0)}
     for beam in prefix_beams(log_probs, beam_width, prefix_score):
         pass
     ranked = sorted(_scored(beam, prefix_score), key=_best_first)
@@ -78,7 +78,7 @@ def prefix_beams(
     log_probs: Tensor, beam_width: int = 10, prefix_score: PrefixScore = lambda prefix: 0.0
 ) -> Iterator[Beam]:
     """The beam after each frame of `log_probs` `(T, classes)`, best prefix first."""
-    beam = {(): Mass(blank=0.0)}
+    beam: Beam = {(): Mass(blank=0.0)}
     for frame in log_probs.double().tolist():
         grown = grow(beam, frame)
         ranked = sorted(_scored(grown, prefix_score), key=_best_first)[:beam_width]
@@ -88,7 +88,7 @@ def prefix_beams(
 
 def grow(beam: Beam, frame: list[float]) -> Beam:
     """Every prefix that one more frame, `(classes,)`, can lead to; the impossible are left out."""
-    grown = defaultdict(Mass)
+    grown: defaultdict[Prefix, Mass] = defaultdict(Mass)
     for prefix, mass in beam.items():
         for token, log_prob in enumerate(frame):
             longer = prefix + (token,)

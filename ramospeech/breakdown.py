@@ -37,7 +37,7 @@ def part_confusions(pairs: Iterable[Pair], part: str) -> Counter[tuple[str, str]
 
     By the fewest edits between base syllables; what was left out or put in is not in it.
     """
-    counts = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for reference, hypothesis in pairs:
         for said, heard in align_by_base(reference, hypothesis):
             if not {said, heard} & {None, UNK}:
@@ -48,7 +48,7 @@ def part_confusions(pairs: Iterable[Pair], part: str) -> Counter[tuple[str, str]
 
 def error_by_length(pairs: Iterable[Pair]) -> list[Group]:
     """Edits in utterances of so many syllables; a group's members are utterances."""
-    groups = {}
+    groups: dict[int, Group] = {}
     for reference, hypothesis in pairs:
         counts = ErrorCounts()
         counts.add(reference, hypothesis)
@@ -64,12 +64,13 @@ def error_by_times_heard(pairs: Iterable[Pair], times_heard: Mapping[str, int]) 
 
     What was put in belongs to no syllable that was said, so it is not counted.
     """
-    said, wrong = Counter(), Counter()
+    said: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
     for reference, hypothesis in pairs:
         said.update(reference)
         wrong.update(syllable for syllable, heard in align(reference, hypothesis)
                      if syllable not in (None, heard))
-    groups = {}
+    groups: dict[int, Group] = {}
     for syllable, count in said.items():
         group = _group(groups, times_heard.get(syllable, 0), TIMES_HEARD)
         group.members += 1

@@ -70,7 +70,7 @@ def main() -> int:
         print(f"Horovod {VERSION} is not installed: {error}\n"
               "Everything works without it, on one process.", file=sys.stderr)
         return 1
-    command = [Path(sys.executable).with_name("horovodrun"), "--check-build"]
+    command = [str(Path(sys.executable).with_name("horovodrun")), "--check-build"]
     return subprocess.run(command).returncode
 
 

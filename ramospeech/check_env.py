@@ -60,7 +60,7 @@ def check_packages() -> list[Check]:
     """The packages that pyproject.toml declares, and the pins it sets."""
     checks = []
     for requirement, extra in _requirements():
-        name = re.match(r"[\w-]+", requirement)[0]
+        name = re.split(r"[^\w-]", requirement, maxsplit=1)[0]
         found = _version(name)
         pinned = re.search(r"==([\w.]+)", requirement)
         right = found is not None and (not pinned or found.split("+")[0] == pinned[1])

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import safetensors
 import torch
@@ -19,12 +20,12 @@ class CheckpointError(ValueError):
     """A file that holds no model of ours; the message names it and says what is wrong."""
 
 
-def save_checkpoint(path: Path, state: dict) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a dictionary of tensors and plain values; the file appears whole or not at all."""
     write_atomically(path, lambda draft: torch.save(state, draft), outlast_power_cuts=True)
 
 
-def load_checkpoint(path: Path) -> dict:
+def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote; nothing in the file is executed. Raises CheckpointError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -39,7 +40,7 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(f"{path}: not a checkpoint ({brief(error)})") from None
 
 
-def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: dict) -> None:
+def save_model(path: Path, model: AcousticModel, inventory: Inventory, facts: dict[str, Any]) -> None:
     """Write just the weights, in half precision, with what recognition needs to know.
 
     `facts` must hold the `preset` of the model; whatever else it holds is kept beside the weights,
@@ -58,7 +59,7 @@ def _halve(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.is_floating_point() else tensor
 
 
-def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, dict]:
+def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, dict[str, Any]]:
     """Read a model file: the model in float32 and eval mode, its classes, and its facts.
 
     Raises CheckpointError.
@@ -74,7 +75,7 @@ def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Inventory, di
                               f".safetensors file ({brief(error)})") from None
 
 
-def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict]:
+def _read_model(path: Path) -> tuple[AcousticModel, Inventory, dict[str, Any]]:
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 no dict

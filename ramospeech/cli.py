@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from ramospeech import __version__
-from ramospeech.cli_flags import command, port_number, positive
+from ramospeech.cli_flags import Commands, Run, command, port_number, positive
 from ramospeech.cli_listen import add_evaluate_command, add_speech_command, add_transcribe_command
 from ramospeech.cli_train import add_train_command
 from ramospeech.corpora import MODULES, choose_labels, download, get_corpus, is_prepared, prepare
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return guarded(options.run, options)
 
 
-def guarded(run: Callable[..., int], options) -> int:
+def guarded(run: Run, options: Namespace) -> int:
     """The exit status of `run(options)`; an error that is to be expected becomes one line."""
     try:
         return run(options)
@@ -66,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 # Corpora
 
 
-def _add_corpora_commands(commands) -> None:
+def _add_corpora_commands(commands: Commands) -> None:
     command(commands, "corpora", run_corpora, "list the corpora and what is prepared of them")
     fetch = command(commands, "download", run_download,
                      "fetch a corpus and prepare it; what was broken off goes on")
@@ -82,7 +83,7 @@ def _add_corpora_commands(commands) -> None:
     make.add_argument("--labels", default=None, help=LABELS)
 
 
-def run_corpora(options) -> int:
+def run_corpora(options: Namespace) -> int:
     for name in MODULES:
         corpus, state = get_corpus(name), "prepared" if is_prepared(name) else "not prepared"
         size = f"a download of {corpus.size / 1e9:.1f} GB; " if corpus.size else ""
@@ -90,7 +91,7 @@ def run_corpora(options) -> int:
     return 0
 
 
-def run_download(options) -> int:
+def run_download(options: Namespace) -> int:
     choose_labels(get_corpus(options.name), options.labels)  # a wrong choice is found now
     print(f"{options.name}: licence {get_corpus(options.name).licence}", flush=True)
     root = download(options.name, options.to, options.mirror)
@@ -99,7 +100,7 @@ def run_download(options) -> int:
     return 0
 
 
-def run_prepare(options) -> int:
+def run_prepare(options: Namespace) -> int:
     found = prepare(options.name, options.root, options.labels)
     print(f"{options.name}, recordings in {found.root}\n{found.summary()}")
     return 0
@@ -108,7 +109,7 @@ def run_prepare(options) -> int:
 # Language
 
 
-def _add_train_lm_command(commands) -> None:
+def _add_train_lm_command(commands: Commands) -> None:
     parser = command(commands, "train-lm", run_train_lm,
                       "make a language model of the syllables of manifests")
     add = parser.add_argument
@@ -118,7 +119,7 @@ def _add_train_lm_command(commands) -> None:
         help="2: how probable a syllable is after another; 3: after two others")
 
 
-def run_train_lm(options) -> int:
+def run_train_lm(options: Namespace) -> int:
     from ramospeech.arpa import write_arpa
     from ramospeech.manifest import read_manifest
     from ramospeech.pinyin import Inventory
@@ -134,7 +135,7 @@ def run_train_lm(options) -> int:
     return 0
 
 
-def _add_hanzi_command(commands) -> None:
+def _add_hanzi_command(commands: Commands) -> None:
     parser = command(commands, "pinyin2hanzi", run_pinyin2hanzi,
                       "write lines of pinyin in hanzi, a line for a line")
     add = parser.add_argument
@@ -145,7 +146,7 @@ def _add_hanzi_command(commands) -> None:
         help="the N best of each line, each with its probability before it, then an empty line")
 
 
-def run_pinyin2hanzi(options) -> int:
+def run_pinyin2hanzi(options: Namespace) -> int:
     from ramospeech.pinyin_to_hanzi import Converter, read_lines
 
     converter = Converter.load()
@@ -163,7 +164,7 @@ def run_pinyin2hanzi(options) -> int:
 # The page
 
 
-def _add_demo_command(commands) -> None:
+def _add_demo_command(commands: Commands) -> None:
     parser = command(commands, "demo", run_demo, "show a page to speak to (needs the extra demo)")
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="the address to listen at; from another machine, browsers "
@@ -172,7 +173,7 @@ def _add_demo_command(commands) -> None:
     add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
 
 
-def run_demo(options) -> int:
+def run_demo(options: Namespace) -> int:
     from ramospeech.demo import serve
 
     serve(options.host, options.port, options.model)

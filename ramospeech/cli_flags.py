@@ -3,22 +3,26 @@
 import argparse
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 from ramospeech.corpora import ALL, MODULES
 
 CORPORA = (f"the corpus: {', '.join(MODULES)}; several joined by +; or {ALL}: the real ones that "
            "are prepared")
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Run = Callable[[argparse.Namespace], int]  # what carries a command out; the exit status
+
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Tells defaults, but not that what was left out is left out."""
 
-    def _get_help_string(self, action: argparse.Action) -> str:
+    def _get_help_string(self, action: argparse.Action) -> str | None:
         told = action.default is not None and action.default is not False
         return super()._get_help_string(action) if told else action.help
 
 
-def command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
+def command(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
     """A parser of its own for the command `name`, which `run(options)` carries out."""
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".",

@@ -5,20 +5,29 @@ Torch is imported by what needs it, so that `--help` answers at once.
 
 import shlex
 import sys
+from argparse import Namespace
 from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ramospeech.cli_flags import (
-    CORPORA, above_zero, command, device_name, in_minutes, positive, share_of_one, whole_number,
+    CORPORA, Commands, above_zero, command, device_name, in_minutes, positive, share_of_one, whole_number,
 )
 from ramospeech.corpora import open_split
 from ramospeech.settings import LOSSES, PRESETS, Settings
 
+if TYPE_CHECKING:
+    from ramospeech.metrics import Evaluation
+    from ramospeech.runs import Run
+    from ramospeech.stopping import StopRequest
+    from ramospeech.training import Trainer
+    from ramospeech.world import World
+
 GPU_WORKERS = 4
 
 
-def add_train_command(commands) -> None:
+def add_train_command(commands: Commands) -> None:
     parser = command(commands, "train", run_train, "train the acoustic model")
     default = Settings()
     add = parser.add_argument
@@ -89,14 +98,14 @@ def add_train_command(commands) -> None:
         help="of the network; default: bfloat16 on a GPU that has it, else float32")
 
 
-def run_train(options) -> int:
+def run_train(options: Namespace) -> int:
     from ramospeech.world import join_world
 
     with join_world() as world:
         return train(options, world)
 
 
-def train(options, world) -> int:
+def train(options: Namespace, world: "World") -> int:
     """One process's part of `ramospeech train`, as it was called; returns the exit status."""
     from ramospeech.elastic import fit_elastically
 
@@ -109,7 +118,7 @@ def train(options, world) -> int:
     return 0
 
 
-def start_run(options, world):
+def start_run(options: Namespace, world: "World") -> "Run":
     """A Run where `options` say, at the step where it is to go on; the same in every process."""
     from ramospeech.runs import Run
     from ramospeech.training import Trainer
@@ -137,7 +146,9 @@ def start_run(options, world):
     return run
 
 
-def _plan(options, world, folder: Path) -> tuple[Path | None, Settings, str]:
+def _plan(
+    options: Namespace, world: "World", folder: Path
+) -> tuple[Path | None, Settings, str]:
     """The checkpoint, the settings and the corpus, as the first process finds them.
 
     Where processes join later, each finds them by itself, and only the first is refused a run.
@@ -150,12 +161,12 @@ def _plan(options, world, folder: Path) -> tuple[Path | None, Settings, str]:
     return _find_plan(options, folder)
 
 
-def _find_plan(options, folder: Path) -> tuple[Path | None, Settings, str]:
+def _find_plan(options: Namespace, folder: Path) -> tuple[Path | None, Settings, str]:
     checkpoint = _checkpoint_to_load(folder, options.load_model)
     return checkpoint, *_settings(options, checkpoint)
 
 
-def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
+def _settings(options: Namespace, checkpoint: Path | None) -> tuple[Settings, str]:
     """What was given on the command line; the rest as the checkpoint, or the default, has it.
 
     Settings, and the name of the corpus.
@@ -165,7 +176,7 @@ def _settings(options, checkpoint: Path | None) -> tuple[Settings, str]:
     base, corpus = held_settings(checkpoint) if checkpoint else (
         Settings(precision=_default_precision(options.device)), "mini"
     )
-    given = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
+    given: dict[str, Any] = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
     given = {name: value for name, value in given.items() if value is not None}
     settings = replace(base, **given)
     if "ace_weight" in given and settings.loss != "ctc+ace":
@@ -206,7 +217,7 @@ def _workers(given: int | None, device: str) -> int:
     return 0 if device == "cpu" else GPU_WORKERS
 
 
-def _facts(options, corpus: str) -> dict:
+def _facts(options: Namespace, corpus: str) -> dict[str, Any]:
     """What a model file tells of its training beside the settings."""
     from ramospeech.report import commit
 
@@ -214,13 +225,13 @@ def _facts(options, corpus: str) -> dict:
     return facts | ({"start_from": options.start_from.name} if options.start_from else {})
 
 
-def _stop_request(world):
+def _stop_request(world: "World") -> "StopRequest":
     from ramospeech.stopping import StopRequest
 
     return StopRequest(patience=30 if world.size > 1 or world.elastic else 0)
 
 
-def _print_plan(trainer, folder: Path) -> None:
+def _print_plan(trainer: "Trainer", folder: Path) -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     print(f"{trainer.train.corpus}: {len(trainer.train)} utterances to train on, "
           f"{len(trainer.dev) - len(trainer.unreadable_dev)} to judge by; "
@@ -237,7 +248,7 @@ def _print_plan(trainer, folder: Path) -> None:
           f"{settings.loss}{weight}; {len(trainer.loader)} steps an epoch; into {folder}")
 
 
-def _print_result(run, result, options) -> None:
+def _print_result(run: "Run", result: "Evaluation | None", options: Namespace) -> None:
     trainer = run.trainer
     if trainer.refused:
         print(f"{len(trainer.refused)} utterances did not fit into memory, "
@@ -253,7 +264,7 @@ def _print_result(run, result, options) -> None:
               f"is {run.folder / 'best.safetensors'}")
 
 
-def _command_to_go_on(options) -> str:
+def _command_to_go_on(options: Namespace) -> str:
     """The checkpoint knows the rest: the corpus and the settings."""
     words = ["ramospeech", "train", "--model_path", options.model_path,
              "--model_name", options.model_name, "--load_model"]
@@ -261,7 +272,7 @@ def _command_to_go_on(options) -> str:
     return shlex.join(map(str, words))
 
 
-def _progress(trainer) -> str:
+def _progress(trainer: "Trainer") -> str:
     batches = len(trainer.losses)
     done = f" and {batches} of {batches + trainer.steps_left} batches" if batches else ""
     return f"epoch {trainer.epoch}{done}"

@@ -4,14 +4,17 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def compiled(function: Callable) -> Callable:
+
+def compiled(function: Function) -> Dispatcher[Function]:
     """Compile a function at its first call, for one thread, without holding up the others.
 
     The machine code is kept in `__pycache__` beside the file, or in the user's folder for caches
@@ -24,7 +27,7 @@ def compiled(function: Callable) -> Callable:
     return dispatcher
 
 
-def inlined(function: Callable) -> Callable:
+def inlined(function: Function) -> Dispatcher[Function]:
     """For a small function called most often: its lines are compiled where it is called."""
     return njit(nogil=True, inline="always")(function)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from ramospeech.files import brief, write_text
 from ramospeech.manifest import Utterance, read_manifest, write_manifest
@@ -149,7 +150,7 @@ def real_corpora() -> list[str]:
     return prepared
 
 
-def _prepared_facts(name: str) -> dict:
+def _prepared_facts(name: str) -> dict[str, Any]:
     if get_corpus(name).embedded and not is_prepared(name):
         prepare(name)
     if not is_prepared(name):
@@ -157,7 +158,7 @@ def _prepared_facts(name: str) -> dict:
     return read_facts(name)
 
 
-def _open_part(name: str, split: str, facts: dict) -> Split:
+def _open_part(name: str, split: str, facts: dict[str, Any]) -> Split:
     utterances = read_manifest(data_dir() / name / f"{split}.txt")
     return Split(name, split, utterances, Path(facts["root"]), facts["label_source"])
 
@@ -179,7 +180,7 @@ def is_prepared(name: str) -> bool:
         and Path(facts["root"]).is_dir()
 
 
-def read_facts(name: str) -> dict:
+def read_facts(name: str) -> dict[str, Any]:
     """What preparing the corpus wrote down of it; empty where it is not prepared."""
     path = data_dir() / name / "corpus.json"
     try:

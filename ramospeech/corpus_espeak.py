@@ -39,7 +39,8 @@ def prepare(root: Path | None = None) -> Preparation:
 def draw_utterances(count: int = UTTERANCES) -> Iterator[Utterance]:
     """Rows of syllables, each with its speaker; always the same ones."""
     rng = np.random.default_rng(SEED)
-    voices, symbols, deck = training_voices(), Inventory.read().symbols[2:], []
+    voices, symbols = training_voices(), Inventory.read().symbols[2:]
+    deck: list[str] = []
     for number in range(count):
         length = 1 + int(rng.choice(len(LENGTHS), p=LENGTHS))
         if len(deck) < length:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from torch import Tensor
 from tqdm import tqdm
 
 from ramospeech.audio import SAMPLE_RATE, load_audio
@@ -74,11 +75,15 @@ def prepare(root: Path | None = None) -> Preparation:
     for syllable, number, donors in tqdm(list(choose_donors(words, found)), desc="splicing"):
         path = f"{syllable}/{number}.flac"
         if not (found.root / path).exists():
-            waveform = splice(*map(read, donors)).numpy()
-            write_atomically(found.root / path, lambda draft, waveform=waveform: soundfile.write(
-                draft, waveform.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16", format="FLAC"))
+            beginning, end = donors
+            _write(found.root / path, splice(read(beginning), read(end)).clip(-1, 1))
         found.keep("train", Utterance(path, syllable, ""), "Yue Tan")
     return found
+
+
+def _write(path: Path, waveform: Tensor) -> None:
+    write_atomically(path, lambda draft: soundfile.write(
+        draft, waveform.numpy(), SAMPLE_RATE, subtype="PCM_16", format="FLAC"))
 
 
 def choose_donors(words: Split, found: Preparation) -> Iterator[tuple[str, int, tuple[int, int]]]:
@@ -87,12 +92,12 @@ def choose_donors(words: Split, found: Preparation) -> Iterator[tuple[str, int, 
     heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
     donors = Donors(words)
     for syllable in Inventory.read().symbols[2:]:
-        lists = donors.of(split_syllable(syllable))
-        if not all(lists):
+        beginnings, ends = donors.of(split_syllable(syllable))
+        if not (beginnings and ends):
             found.skip("syllable of which no part was recorded by itself")
             continue
         for number in range(ENOUGH - heard[syllable]):
-            yield syllable, number, tuple(int(rng.choice(items)) for items in lists)
+            yield syllable, number, (int(rng.choice(beginnings)), int(rng.choice(ends)))
 
 
 CORPUS = Corpus(

@@ -102,7 +102,8 @@ def find_wheel(root: Path | None) -> Path:
 def draw_rows() -> Iterator[Row]:
     """Always the same rows; those of the same length follow each other."""
     rng = np.random.default_rng(SEED)
-    symbols, deck = [symbol for symbol in Inventory.read().symbols[2:] if can_say(symbol)], []
+    symbols = [symbol for symbol in Inventory.read().symbols[2:] if can_say(symbol)]
+    deck: list[str] = []
     lengths = [length for length, count in LENGTHS.items() for _ in range(count)]
     for number, length in enumerate(lengths):
         if len(deck) < length:

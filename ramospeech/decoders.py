@@ -3,9 +3,9 @@
 A model is decoded as its loss taught it to write: `best_paths(model.loss)`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -59,11 +59,15 @@ def _best_paths(log_probs: Tensor, lengths: Tensor | None) -> Iterator[tuple[lis
 
 def best_paths(loss: str = "ctc") -> Decode:
     """The decoder of models trained with a loss, of the best path alone, in lists of one."""
-    decode = DECODERS[loss]
-    return lambda log_probs, lengths=None: [[item] for item in decode(log_probs, lengths)]
+    best = DECODERS[loss]
+
+    def decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[list[Hypothesis]]:
+        return [[item] for item in best(log_probs, lengths)]
+
+    return decode
 
 
-def _collapse(path: list[int], score: float) -> Hypothesis:
+def _collapse(path: Sequence[int], score: float) -> Hypothesis:
     tokens, timesteps, previous = [], [], BLANK
     for timestep, token in enumerate(path):
         if token not in (BLANK, previous):
@@ -76,7 +80,7 @@ def _collapse(path: list[int], score: float) -> Hypothesis:
 _SEARCHES = {"beam_search": "ramospeech.beam", "prefix_beam_search": "ramospeech.prefix_beam"}
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Callable[..., Any]:
     """The searches that have files of their own, imported when asked for: a compiler comes with
     them, and greedy decoding need not wait for it.
     """

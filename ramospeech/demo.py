@@ -10,6 +10,8 @@ import socket
 from errno import EACCES, EADDRINUSE
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
 
 from ramospeech.demo_content import LONGEST_SECONDS, Listener
 from ramospeech.paths import SHIPPED_MODEL
@@ -62,7 +64,7 @@ def check_address(host: str, port: int) -> None:
         raise OSError(f"{host}, port {port}: {error.strerror or error}{hint}") from None
 
 
-def import_gradio(folder: str):
+def import_gradio(folder: str) -> ModuleType:
     """Gradio, told before its import to call nobody and to keep recordings in `folder`.
 
     Raises ValueError, with the command that installs it.
@@ -75,7 +77,7 @@ def import_gradio(folder: str):
     return gradio
 
 
-def build_page(gradio, listener: Listener):
+def build_page(gradio: ModuleType, listener: Listener) -> Any:  # a gradio.Blocks
     """Two ways to hand over a recording, and below them what was found in it."""
     with gradio.Blocks(title="RamoSpeech", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         gradio.Markdown(INTRODUCTION)

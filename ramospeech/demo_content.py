@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from matplotlib.figure import Figure
 from pypinyin.contrib.tone_convert import tone3_to_tone
 from torch import Tensor
@@ -137,7 +137,7 @@ def draw(findings: Findings) -> str:
 
 
 @cache
-def _template():
+def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -5,13 +5,16 @@ plan of batches goes on, with other shares, behind the batches that are done.
 """
 
 import copy
+from collections.abc import Callable
 
 from ramospeech.metrics import Evaluation
 from ramospeech.runs import Run
 
 
-def fit_elastically(run: Run, *arguments) -> Evaluation | None:
-    """`run.fit(*arguments)`, begun anew from the last step whenever a process is lost or joins."""
+def fit_elastically(
+    run: Run, save_step: int, save_minutes: float, stop: Callable[[], bool]
+) -> Evaluation | None:
+    """`run.fit` with these arguments, begun anew from the last step whenever a process is lost or joins."""
     import horovod.torch as hvd
     from horovod.common.elastic import State
 
@@ -42,6 +45,6 @@ def fit_elastically(run: Run, *arguments) -> Evaluation | None:
     @hvd.elastic.run
     def fit(state: TrainerState) -> Evaluation | None:
         state.say()
-        return run.fit(*arguments, commit=state.commit)
+        return run.fit(save_step, save_minutes, stop, commit=state.commit)
 
     return fit(state)

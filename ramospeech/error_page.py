@@ -8,18 +8,18 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import soundfile
 import torch
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from matplotlib.image import imsave
 from torch import Tensor
 from torchaudio.functional import forced_align, merge_tokens
 
 from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.breakdown import error_by_length, error_by_times_heard, part_confusions
-from ramospeech.corpora import CorpusError, Split, open_split
+from ramospeech.corpora import Split, open_split
 from ramospeech.features import HOP_SAMPLES, extract_features, log_spectrogram
 from ramospeech.losses import BLANK, frames_needed
 from ramospeech.manifest import Utterance
@@ -27,6 +27,7 @@ from ramospeech.metrics import ErrorCounts, Evaluation, align
 from ramospeech.model import AcousticModel
 from ramospeech.paths import PACKAGE
 from ramospeech.pinyin import INITIALS, UNK, Inventory, split_syllable
+from ramospeech.preparation import CorpusError
 from ramospeech.recognition import Reading, frame_seconds
 
 CLOSE_SECONDS = 0.2  # from mark to mark; closer ones would be written over each other
@@ -73,7 +74,7 @@ class Training(NamedTuple):
     named: Sequence[str] = ()  # the lists that the reader named
 
 
-def count_training(facts: dict, named: Sequence[str] = ()) -> Training:
+def count_training(facts: dict[str, Any], named: Sequence[str] = ()) -> Training:
     """Count the syllables of the lists `named` (CORPUS or CORPUS/SPLIT, `train` if left out).
 
     Where none is named, of the one that the model's `facts` name. Raises CorpusError where a list
@@ -103,7 +104,7 @@ def _count(splits: list[Split]) -> Training:
 
 
 def error_page(
-    facts: dict, result: Evaluation, readings: Mapping[int, Reading], split: Split,
+    facts: dict[str, Any], result: Evaluation, readings: Mapping[int, Reading], split: Split,
     model: AcousticModel, inventory: Inventory, training: Training, worst: int = 20,
 ) -> str:
     """The page as HTML; `facts` are those of `evaluation_facts`, `readings` of `recognise_split`.
@@ -113,7 +114,7 @@ def error_page(
     pairs = [(split.utterances[index].syllables, readings[index].syllables)
              for index in sorted(readings)]
     finals = part_confusions(pairs, "final")
-    known = training.times_heard is not None
+    heard = training.times_heard
     return _template().render(
         facts=facts, result=result, worst=worst, training=training,
         clips=[make_clip(index, readings[index], split, model, inventory)
@@ -122,11 +123,11 @@ def error_page(
         initials=matrix(part_confusions(pairs, "initial"), [*INITIALS, ""]),
         finals=matrix(finals, sorted({name for pair in finals for name in pair})),
         lengths=error_by_length(pairs),
-        frequencies=error_by_times_heard(pairs, training.times_heard) if known else [],
+        frequencies=[] if heard is None else error_by_times_heard(pairs, heard),
     )
 
 
-def _template():
+def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -206,8 +207,8 @@ def make_steps(
     reference: Sequence[str], hypothesis: Sequence[str], hanzi: str = ""
 ) -> list[Step]:
     """The alignment of an utterance; one hanzi stands for one syllable, where the counts agree."""
-    signs = "".join(hanzi.split())
-    signs = iter(signs if len(signs) == len(reference) else [""] * len(reference))
+    written = "".join(hanzi.split())
+    signs = iter(written if len(written) == len(reference) else [""] * len(reference))
     return [Step(said, heard, *_edit(said, heard), hanzi=next(signs) if said else "")
             for said, heard in align(reference, hypothesis)]
 
@@ -227,7 +228,7 @@ def _edit(said: str | None, heard: str | None) -> tuple[str, str]:
 
 def make_marks(steps: Sequence[Step], side: str, seconds: Sequence[float]) -> list[Mark]:
     """A mark for each step that has a syllable on its `side`, "said" or "heard"."""
-    marks = []
+    marks: list[Mark] = []
     for step, second in zip(steps, seconds):
         is_close = marks and second - marks[-1].second < CLOSE_SECONDS
         level = 1 - marks[-1].level if is_close else 0
@@ -254,15 +255,18 @@ def _data_uri(kind: str, file: BytesIO) -> str:
     return f"data:{kind};base64,{b64encode(file.getvalue()).decode()}"
 
 
+Name = TypeVar("Name", str, int)  # of an initial or a final; the number of a tone
+
+
 class Row(NamedTuple):
     """What one tone, initial or final was heard as."""
 
-    said: str
+    said: str | int
     total: int
-    cells: list[tuple[str, int, float]]  # heard as, how often, the part of the row
+    cells: list[tuple[str | int, int, float]]  # heard as, how often, the part of the row
 
 
-def matrix(counts: Mapping[tuple, int], order: Iterable) -> list[Row]:
+def matrix(counts: Mapping[tuple[Name, Name], int], order: Iterable[Name]) -> list[Row]:
     """The rows of a square table of those names of `order` that were said or heard."""
     occurring = {name for pair in counts for name in pair}
     names = [name for name in order if name in occurring]

@@ -5,6 +5,9 @@ transform of 400 samples has 201 bins, 40 Hz apart; the last (8 kHz) is left out
 halved three times.
 """
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor
 from torchaudio.functional import spectrogram
@@ -14,8 +17,10 @@ HOP_SAMPLES = 160
 BINS = 200
 FLOOR = 1e-3  # added to the magnitude, so that silence has a logarithm
 
+Count = TypeVar("Count", int, Tensor, np.ndarray)  # one, or one of each utterance
 
-def frame_count(samples: int | Tensor) -> int | Tensor:
+
+def frame_count(samples: Count) -> Count:
     """How many whole frames fit into `samples` samples (of 16 kHz): none, where one does not."""
     return (samples >= FRAME_SAMPLES) * ((samples - FRAME_SAMPLES) // HOP_SAMPLES + 1)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -37,7 +38,7 @@ class Run:
     lowest error on dev, `tensorboard/` the curves.
     """
 
-    def __init__(self, trainer: Trainer, folder: Path, facts: dict | None = None) -> None:
+    def __init__(self, trainer: Trainer, folder: Path, facts: dict[str, Any] | None = None) -> None:
         self.trainer, self.folder, self.facts = trainer, folder, facts or {}
         self.checkpoint = folder / "checkpoint.pt"
 
@@ -112,7 +113,7 @@ class Run:
             while trainer.epoch < trainer.settings.epochs:
                 loss = trainer.train_epoch(after_step)
                 result = trainer.evaluate(break_off)  # what was trained is saved
-                if trainer.world.is_first:
+                if board is not None:
                     self._report(board, loss, result)
                 self._keep_if_best(result)
                 if trainer.epoch % save_step == 0 or trainer.epoch == trainer.settings.epochs:
@@ -122,7 +123,7 @@ class Run:
             self._keep_if_best(result)
         return result
 
-    def _board(self) -> SummaryWriter | nullcontext:
+    def _board(self) -> SummaryWriter | nullcontext[None]:
         """Curves, without the points after the step to go on from: they will come again."""
         if not self.trainer.world.is_first:
             return nullcontext()

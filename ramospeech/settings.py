@@ -1,9 +1,20 @@
 """What one can choose: the size of the model, its loss, and how a training run goes."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
-# Arguments of AcousticModel: the model of 2019, and a small one of the same design.
-PRESETS = {
+
+class Design(TypedDict, total=False):
+    """Arguments of AcousticModel; what is left out is as in the model of 2019."""
+
+    channels: tuple[int, int, int, int]
+    rnn_layers: int
+    dropout: float
+    conv_dropout: float
+
+
+# The model of 2019, and a small one of the same design.
+PRESETS: dict[str, Design] = {
     "full": {},
     "lesson": {"channels": (8, 16, 32, 32), "rnn_layers": 2, "dropout": 0.2, "conv_dropout": 0.0},
 }

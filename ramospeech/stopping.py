@@ -2,11 +2,15 @@
 
 import os
 import signal
-import sys
 import time
+from collections.abc import Callable
+from types import FrameType
 from typing import Self
 
 SECONDS_TO_LIVE = 5
+STANDARD_ERROR = 2  # its number as a file
+
+Handler = Callable[[int, FrameType | None], object] | int | None  # as `signal` gives and takes it
 
 
 class StopRequest:
@@ -21,18 +25,18 @@ class StopRequest:
 
     def __init__(self, patience: float = 0.0) -> None:
         self.asked, self.patience = False, patience
-        self._handlers = {}
+        self._handlers: dict[int, Handler] = {}
 
     def __enter__(self) -> Self:
         for number in self.SIGNALS:
             self._handlers[number] = signal.signal(number, self._ask)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, *_) -> None:
+    def _ask(self, number: int, _: FrameType | None) -> None:
         if self.asked:
             if time.monotonic() - self._asked_at >= self.patience:
                 self.__exit__()
@@ -42,7 +46,7 @@ class StopRequest:
         if not self.patience:
             self.__exit__()
         # Not by print, which may be at work on this very stream.
-        os.write(sys.__stderr__.fileno(), b"\nstopping after this step; once more stops at once\n")
+        os.write(STANDARD_ERROR, b"\nstopping after this step; once more stops at once\n")
 
 
 def leave_stopping_to_the_parent(_worker: int = 0) -> None:

@@ -3,6 +3,8 @@
 (Ioffe and Szegedy, ICML 2015; PyTorch's SyncBatchNorm and Horovod's do this on GPUs only.)
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d
@@ -15,6 +17,10 @@ class SyncBatchNorm2d(BatchNorm2d):
 
     world: World
     name: str
+    num_batches_tracked: Tensor  # like the next three not None: the model's layers remember
+    running_mean: Tensor
+    running_var: Tensor
+    momentum: float
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` is `(batch, C, frames, bins)`; the batch may be empty, and then weighs nothing."""
@@ -41,12 +47,12 @@ class _Sum(torch.autograd.Function):
     """The sum over all processes; its gradient is the sum of theirs."""
 
     @staticmethod
-    def forward(context, x: Tensor, world: World, name: str) -> Tensor:
+    def forward(context: Any, x: Tensor, world: World, name: str) -> Tensor:
         context.world, context.name = world, name
         return world.sum([x.clone()], name)[0]
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return context.world.sum([gradient.clone()], f"{context.name}.backward")[0], None, None
 
 
@@ -54,7 +60,9 @@ def synchronise(model: nn.Module, world: World) -> None:
     """Let every batch normalisation of a model be of this kind; weights and names stay."""
     for name, layer in model.named_modules():
         if isinstance(layer, BatchNorm2d):
-            layer.__class__, layer.world, layer.name = SyncBatchNorm2d, world, name
+            layer.__class__ = SyncBatchNorm2d
+            assert isinstance(layer, SyncBatchNorm2d)
+            layer.world, layer.name = world, name
 
 
 def accompany(model: nn.Module) -> None:

@@ -3,9 +3,10 @@
 import math
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from ramospeech.augment import SPEEDS
 from ramospeech.batches import (
-    Batch, SpeechDataset, find_unreadable, find_unusable, make_loader, measure_seconds,
+    Batch, BucketSampler, SpeechDataset, find_unreadable, find_unusable, make_loader, measure_seconds,
 )
 from ramospeech.checkpoints import CheckpointError, load_model
 from ramospeech.corpora import Split
@@ -80,7 +81,8 @@ class Trainer:
     @property
     def judged_model(self) -> AcousticModel:
         """What dev judges and what is kept: the mean of the last steps' weights, if there is one."""
-        return self.average.module if self.average else self.model
+        # An AveragedModel does not say that its module is a copy of the model.
+        return cast(AcousticModel, self.average.module) if self.average else self.model
 
     def _choose_data(self, seconds: np.ndarray) -> None:
         """Plan to train on what is usable, given the length of each recording (0: unreadable)."""
@@ -204,7 +206,8 @@ class Trainer:
     def _mean_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Raises FloatingPointError, naming the recordings, where the loss is no finite number."""
         lengths = self.model.output_lengths(batch.feature_lengths)
-        places, reason = range(len(batch.indices)), "the loss is infinite"
+        places: Sequence[int] = range(len(batch.indices))
+        reason = "the loss is infinite"
         try:
             loss = self.loss_of(logits, lengths, batch.targets, batch.target_lengths)
             if torch.isfinite(loss):
@@ -263,9 +266,14 @@ class Trainer:
             raise ValueError(f"{self.train.corpus} {self.train.name}: no utterance could be "
                              f"trained on; the first: {reason}")
 
+    @property
+    def _sampler(self) -> BucketSampler:
+        assert isinstance(self.loader.batch_sampler, BucketSampler)
+        return self.loader.batch_sampler
+
     def _deal(self) -> None:
         """Let the loader begin behind what is done of this epoch."""
-        sampler = self.loader.batch_sampler
+        sampler = self._sampler
         if not self.dealt or self.dealt[-1][0] != sampler.whole_size:
             self.dealt.append([sampler.whole_size, 0])
         *sampler.dealt, (_, sampler.start) = self.dealt
@@ -307,7 +315,7 @@ class Trainer:
         return [f"{utterance.pinyin} -> {' '.join(readings[index].syllables) or '(blank)'}"
                 for index, utterance in enumerate(few.utterances) if not readings[index].error]
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """All that is needed to go on from here, as tensors and plain values."""
         return {
             "settings": asdict(self.settings), "syllables": list(self.inventory.symbols),
@@ -323,7 +331,7 @@ class Trainer:
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
 
-    def load_state(self, state: dict) -> None:
+    def load_state(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave. Raises ValueError where it is of another design."""
         state = {"losses": [], "plan": None, "refused": {}, "left_out": {}} | state  # once it lacked them
         held, syllables = {"recurrent": True, "stride": 1} | state["settings"], tuple(state["syllables"])
@@ -374,13 +382,13 @@ class Trainer:
         if self.world.size > 1:
             torch.manual_seed(hash((self.settings.seed, self.step, self.world.rank)) % 2**63)
 
-    def receive(self, state: dict) -> None:
+    def receive(self, state: dict[str, Any]) -> None:
         """Go on from the first process's `state()`, as all others do."""
         if not self.world.is_first:
             self.load_state(state)
 
     def _fingerprint(self) -> int:
-        return self.loader.batch_sampler.fingerprint(self.epoch)
+        return self._sampler.fingerprint(self.epoch)
 
     def _apply_settings(self) -> None:
         """Let these settings rule from here on, not those that the optimizer's state holds."""
@@ -408,7 +416,7 @@ def _average_of(model: AcousticModel, decay: float) -> AveragedModel | None:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
-def _load_average(average: AveragedModel, state: dict) -> None:
+def _load_average(average: AveragedModel, state: dict[str, Any]) -> None:
     """The mean of the run so far; one that had none begins with its weights."""
     if state.get("average"):
         average.load_state_dict(state["average"])
