@@ -6,18 +6,27 @@ Torch is imported by what needs it, so that `--help` answers at once.
 import argparse
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from ramospeech.cli_flags import CORPORA, command, device_name, positive, whole_number
+from ramospeech.cli_flags import CORPORA, Commands, command, device_name, positive, whole_number
 from ramospeech.corpora import open_split
 from ramospeech.files import refuse_unwritable, write_text
 from ramospeech.paths import SHIPPED_LANGUAGE_MODEL, SHIPPED_MODEL
+
+if TYPE_CHECKING:
+    from ramospeech.decoders import Decode, Hypothesis
+    from ramospeech.manifest import Utterance
+    from ramospeech.pinyin import Inventory
+    from ramospeech.recognition import Reading, Transcript
+    from ramospeech.speech_to_text import Text
 
 BAR = "{percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s of sound [{elapsed} < {remaining}]"
 LM_WEIGHT, LENGTH_BONUS = 0.5, 4.0  # of audio-cmn, chosen by dev in benchmarks/language_model.py
 
 
-def add_evaluate_command(commands) -> None:
+def add_evaluate_command(commands: Commands) -> None:
     parser = command(commands, "evaluate", run_evaluate, "measure a model's errors on a corpus")
     add = parser.add_argument
     add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
@@ -39,7 +48,7 @@ def add_evaluate_command(commands) -> None:
     _add_decoder_flags(parser)
 
 
-def run_evaluate(options) -> int:
+def run_evaluate(options: Namespace) -> int:
     from ramospeech.checkpoints import load_model
     from ramospeech.evaluation import best_of_nbest, judge, recognise_split
     from ramospeech.report import evaluation_facts, evaluation_text
@@ -80,7 +89,7 @@ def run_evaluate(options) -> int:
 # From recordings to pinyin
 
 
-def add_transcribe_command(commands) -> None:
+def add_transcribe_command(commands: Commands) -> None:
     parser = command(commands, "transcribe", run_transcribe, "write the pinyin of recordings")
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="a recording: WAV, FLAC, OGG or MP3, at any rate")
@@ -91,7 +100,7 @@ def add_transcribe_command(commands) -> None:
     _add_decoder_flags(parser)
 
 
-def run_transcribe(options) -> int:
+def run_transcribe(options: Namespace) -> int:
     from tqdm import tqdm
 
     from ramospeech.recognition import Recogniser
@@ -107,7 +116,7 @@ def run_transcribe(options) -> int:
     return 1 if failures else 0
 
 
-def _print_transcript(transcript, options) -> None:
+def _print_transcript(transcript: "Transcript", options: Namespace) -> None:
     from tqdm import tqdm
 
     if options.json:
@@ -127,7 +136,7 @@ def _print_transcript(transcript, options) -> None:
             tqdm.write(_printable(f"{transcript.file}\t{words}{score}"))
 
 
-def _spoken(reading, timestamps: bool) -> str:
+def _spoken(reading: "Reading", timestamps: bool) -> str:
     """Syllables, each with its second behind an @ where that is wanted."""
     if not timestamps:
         return " ".join(reading.syllables)
@@ -138,7 +147,7 @@ def _spoken(reading, timestamps: bool) -> str:
 # From recordings to hanzi
 
 
-def add_speech_command(commands) -> None:
+def add_speech_command(commands: Commands) -> None:
     parser = command(commands, "speech2text", run_speech2text, "write the hanzi of recordings")
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE",
@@ -155,7 +164,7 @@ def add_speech_command(commands) -> None:
     add("--json", action="store_true", help="print one JSON object a line")
 
 
-def run_speech2text(options) -> int:
+def run_speech2text(options: Namespace) -> int:
     from tqdm import tqdm
 
     from ramospeech.pieces import LONGEST, whole_seconds
@@ -175,7 +184,7 @@ def run_speech2text(options) -> int:
     return 1 if failures else 0
 
 
-def _speech_files(options) -> tuple[list, list]:
+def _speech_files(options: Namespace) -> tuple[list[str | Path], list["Utterance | None"]]:
     """Recordings, and the utterance that each of them is, or None."""
     if bool(options.files) == bool(options.corpus) or bool(options.corpus) != bool(options.index):
         raise ValueError("speech2text takes either files, or --corpus with --index")
@@ -190,7 +199,9 @@ def _speech_files(options) -> tuple[list, list]:
             [split.utterances[index] for index in options.index])
 
 
-def _print_text(number: int, text, reference, as_json: bool, several: bool) -> None:
+def _print_text(
+    number: int, text: "Text", reference: "Utterance | None", as_json: bool, several: bool
+) -> None:
     from tqdm import tqdm
 
     from ramospeech.speech_lines import text_facts, text_lines
@@ -228,7 +239,7 @@ def _add_decoder_flags(parser: argparse.ArgumentParser) -> None:
     add("--timestamps", action="store_true", help="tell when each syllable was recognised")
 
 
-def _decoder(options, loss: str, inventory):
+def _decoder(options: Namespace, loss: str, inventory: "Inventory") -> "Decode":
     """What turns log-probabilities and lengths into lists of hypotheses."""
     from ramospeech.decoders import best_paths
 
@@ -250,7 +261,9 @@ def _decoder(options, loss: str, inventory):
         settings |= {"language_model": language, "lm_weight": options.lm_weight,
                      "length_bonus": options.length_bonus}
     _compile_search()
-    return lambda log_probs, lengths: prefix_beam_search(log_probs, lengths, **settings)
+    # Of a batch, so a list of lists.
+    return lambda log_probs, lengths: cast(
+        "list[list[Hypothesis]]", prefix_beam_search(log_probs, lengths, **settings))
 
 
 def _compile_search() -> None:
@@ -261,7 +274,7 @@ def _compile_search() -> None:
         print(f"the search was compiled in {seconds:.0f} s; the next start need not", file=sys.stderr)
 
 
-def _decoder_facts(options) -> dict:
+def _decoder_facts(options: Namespace) -> dict[str, Any]:
     if options.decoder == "greedy":
         return {}
     facts = {"decoder": options.decoder, "beam_width": options.beam_width, "nbest": options.nbest}

@@ -14,7 +14,7 @@ from numba.core.serialize import dumps
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(function: Function) -> Dispatcher[Function]:
+def compiled(function: Function) -> "Dispatcher[Function]":
     """Compile a function at its first call, for one thread, without holding up the others.
 
     The machine code is kept in `__pycache__` beside the file, or in the user's folder for caches
@@ -27,7 +27,7 @@ def compiled(function: Function) -> Dispatcher[Function]:
     return dispatcher
 
 
-def inlined(function: Function) -> Dispatcher[Function]:
+def inlined(function: Function) -> "Dispatcher[Function]":
     """For a small function called most often: its lines are compiled where it is called."""
     return njit(nogil=True, inline="always")(function)
 

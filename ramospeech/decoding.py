@@ -68,9 +68,9 @@ def check_rate(rate: int) -> None:
 @contextmanager
 def open_recording(path: Path) -> Iterator[Recording]:
     """A recording to read from. Whatever goes wrong meanwhile is raised as AudioError."""
-    with _naming(path), _open_bytes(path) as file:
-        with _decoder(file, _find_mp3(file), path) as recording:
-            yield recording
+    with (_naming(path), _open_bytes(path) as file,
+          _decoder(file, _find_mp3(file), path) as recording):
+        yield recording
 
 
 def count_samples(path: Path) -> tuple[int, int]:

@@ -263,7 +263,7 @@ class Row(NamedTuple):
 
     said: str | int
     total: int
-    cells: list[tuple[str | int, int, float]]  # heard as, how often, the part of the row
+    cells: Sequence[tuple[str | int, int, float]]  # heard as, how often, the part of the row
 
 
 def matrix(counts: Mapping[tuple[Name, Name], int], order: Iterable[Name]) -> list[Row]:

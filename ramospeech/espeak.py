@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import espeakng_loader
 import numpy as np
@@ -48,7 +48,7 @@ def speak(text: str, voice: Voice, seed: int = 1, language: str = LANGUAGE) -> n
     pieces: list[np.ndarray] = []
 
     @_Callback
-    def collect(samples, count, events):
+    def collect(samples: Any, count: int, events: Any) -> int:
         if count:
             pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0

@@ -29,4 +29,4 @@ def export(notebook: Path, folder: Path = BUILD) -> Path:
 
 
 if __name__ == "__main__":
-    print(export(*map(Path, sys.argv[1:2] or [NOTEBOOK])))
+    print(export(Path(sys.argv[1]) if sys.argv[1:] else NOTEBOOK))

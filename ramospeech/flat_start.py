@@ -26,7 +26,7 @@ def cut_evenly(
     pieces = [(row[frames], target[labels])
               for row, target, (length, count) in zip(logits, targets, numbers)
               for frames, labels in _pieces(length, count)]
-    rows, parts = zip(*pieces)
+    rows, parts = map(list, zip(*pieces))
     return (pad_sequence(rows, batch_first=True), _lengths(rows, logit_lengths),
             pad_sequence(parts, batch_first=True), _lengths(parts, target_lengths))
 
@@ -40,5 +40,5 @@ def _pieces(frames: int, labels: int) -> list[tuple[slice, slice]]:
     return pieces if fits else [(slice(frames), slice(labels))]
 
 
-def _lengths(items: tuple[Tensor, ...], like: Tensor) -> Tensor:
+def _lengths(items: list[Tensor], like: Tensor) -> Tensor:
     return torch.tensor([len(item) for item in items], device=like.device)

@@ -86,7 +86,7 @@ def slots_from_posteriors(
     `floor`.
     """
     ends = [*hypothesis.timesteps[1:], len(log_probs)]
-    slots = []
+    slots: list[Slot] = []
     for token, start, end in zip(hypothesis.tokens, hypothesis.timesteps, ends):
         best = log_probs[start:end].max(dim=0).values  # (classes,)
         weights = {inventory.symbols[other]: float(best[other] - best[token])

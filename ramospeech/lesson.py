@@ -1,7 +1,7 @@
 """What the notebooks need beside the lesson itself."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from IPython.display import HTML, Audio, Markdown, display
@@ -10,10 +10,10 @@ from torch import Tensor
 from ramospeech.audio import SAMPLE_RATE
 
 
-def show_source(*objects) -> None:
+def show_source(*objects: Callable[..., object]) -> None:
     """Show the real source of functions and classes of the module, and the file it lives in."""
     for item in objects:
-        module = inspect.getmodule(item).__name__.replace(".", "/")
+        module = item.__module__.replace(".", "/")
         source = inspect.getsource(item).rstrip()
         display(Markdown(f"`{module}.py`\n```python\n{source}\n```"))
 

@@ -40,8 +40,8 @@ def frames_needed(target: list[int] | Tensor, loss: str = "ctc") -> int:
 
 def loss_function(name: str, ace_weight: float = 1.0) -> Callable[..., Tensor]:
     """`ctc_loss`, `ace_loss`, or for `ctc+ace` the one plus `ace_weight` times the other."""
-    functions = {"ctc": ctc_loss, "ace": ace_loss,
-                 "ctc+ace": partial(ctc_ace_loss, ace_weight=ace_weight)}
+    functions: dict[str, Callable[..., Tensor]] = {
+        "ctc": ctc_loss, "ace": ace_loss, "ctc+ace": partial(ctc_ace_loss, ace_weight=ace_weight)}
     if name not in functions:
         raise ValueError(f"no loss {name!r}; there are {', '.join(functions)}")
     return functions[name]

@@ -34,7 +34,8 @@ class Utterance(NamedTuple):
 
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a manifest whole. Raises ManifestError at the first line that is not right."""
-    utterances, seen = [], set()
+    utterances: list[Utterance] = []
+    seen: set[str] = set()
     for number, line in enumerate(_read_lines(path), start=1):
         try:
             utterances.append(parse_line(line))
@@ -100,7 +101,8 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
 
     Raises ValueError for an utterance that `read_manifest` would refuse, and for none at all.
     """
-    lines, seen = [], set()
+    lines: list[str] = []
+    seen: set[str] = set()
     for utterance in utterances:
         line = "\t".join(utterance)
         if "\n" in line or "\r" in line:

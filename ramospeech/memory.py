@@ -32,7 +32,8 @@ def in_pieces(
     halved, and all begins anew with a call of `begin()`. Returns pieces and results, in order,
     and the indices of utterances that do not fit even alone.
     """
-    pieces, refused = [batch] if batch.indices else [], []
+    pieces = [batch] if batch.indices else []
+    refused: list[int] = []
     while True:
         begin()
         results, failed = _try(pieces, work)

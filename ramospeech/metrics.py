@@ -9,6 +9,8 @@ from rapidfuzz.distance import Levenshtein
 
 from ramospeech.pinyin import UNK, base_syllable, split_syllable
 
+Places = list[tuple[int | None, int | None]]  # in a reference, in a hypothesis
+
 
 @dataclass
 class ErrorCounts:
@@ -102,7 +104,7 @@ def align(
 
 def aligned_pairs(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
     """Which token stands where another should: pairs of the best alignment, equal ones too."""
-    return [pair for pair in align(reference, hypothesis) if None not in pair]
+    return _both(align(reference, hypothesis))
 
 
 def align_by_base(
@@ -113,17 +115,21 @@ def align_by_base(
     return _pairs(reference, hypothesis, places)
 
 
-def _aligned_places(
-    reference: Sequence[str], hypothesis: Sequence[str]
-) -> list[tuple[int | None, int | None]]:
-    places = []
+def _both(pairs: list[tuple[str | None, str | None]]) -> list[tuple[str, str]]:
+    return [(said, heard) for said, heard in pairs if said is not None and heard is not None]
+
+
+def _aligned_places(reference: Sequence[str], hypothesis: Sequence[str]) -> Places:
+    places: Places = []
     for block in Levenshtein.opcodes(reference, hypothesis):
         places += zip_longest(range(block.src_start, block.src_end),
                               range(block.dest_start, block.dest_end))
     return places
 
 
-def _pairs(reference, hypothesis, places) -> list[tuple[str | None, str | None]]:
+def _pairs(
+    reference: Sequence[str], hypothesis: Sequence[str], places: Places
+) -> list[tuple[str | None, str | None]]:
     return [(None if i is None else reference[i], None if j is None else hypothesis[j])
             for i, j in places]
 
@@ -133,8 +139,7 @@ def _bases(syllables: Sequence[str]) -> list[str]:
 
 
 def _same_bases(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = (pair for pair in align_by_base(reference, hypothesis) if None not in pair)
-    return [(said, heard) for said, heard in pairs
+    return [(said, heard) for said, heard in _both(align_by_base(reference, hypothesis))
             if base_syllable(said) == base_syllable(heard) != UNK]
 
 

@@ -53,9 +53,10 @@ def find_mp3(file: BinaryIO, size: int) -> Mp3 | None:
     """
     with mmap(file.fileno(), size, access=ACCESS_READ) as data:
         start = _behind_id3(data)
-        if not _is_row(data, start, may_be_cut=True):
-            start = _find(data, start, min(len(data), start + FARTHEST))
-        return None if start is None else _read(data, start)
+        if _is_row(data, start, may_be_cut=True):
+            return _read(data, start)
+        found = _find(data, start, min(len(data), start + FARTHEST))
+        return None if found is None else _read(data, found)
 
 
 def bare_copy(file: BinaryIO, mp3: Mp3) -> BinaryIO:
@@ -89,6 +90,7 @@ def parse_header(header: bytes) -> Header | None:
 
 def _read(data: mmap, start: int) -> Mp3:
     first, free = _header(data, start), _free_size(data, start)
+    assert first is not None  # a row of frames begins here
     behind = start + first.size + free
     stated = _stated(data[start:behind])
     if stated is None:
@@ -104,7 +106,8 @@ def _read(data: mmap, start: int) -> Mp3:
 
 
 def _count(data: mmap, start: int, first: Header, free: int) -> Mp3:
-    spans, frames, largest = [], 0, 0
+    spans: list[list[int]] = []
+    frames = largest = 0
     for place, size in _frames(data, start, first.form, free):
         frames, largest = frames + 1, max(largest, size)
         if spans and spans[-1][1] == place:
@@ -129,7 +132,8 @@ def _frames(
         header = _header(data, place)
         if header is None or header.form != form:
             place = _find(data, place, len(data))
-            if place is not None and _header(data, place).form != form:
+            header = None if place is None else _header(data, place)
+            if header is not None and header.form != form:
                 raise ValueError("its rate or number of channels changes on the way")
         elif place + header.size + free > len(data):
             raise ValueError(f"truncated: {len(data) - place} of {header.size + free} bytes of its "
@@ -158,7 +162,9 @@ def _is_row(data: mmap, place: int, may_be_cut: bool = False) -> bool:
     free = _free_size(data, place)
     for _ in range(IN_A_ROW):
         header = _header(data, place)
-        if header is None or header.form != first.form or header.form[2] and not free:
+        if header is None or first is None or header.form != first.form:
+            return False
+        if header.form[2] and not free:
             return False
         place += header.size + free
         if place >= len(data):

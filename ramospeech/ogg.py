@@ -65,7 +65,7 @@ def marked_copy(file: BinaryIO, last: Page) -> BinaryIO:
     return patched_copy(file, last.start, bytes(content))
 
 
-def _checksum(page: bytes) -> int:
+def _checksum(page: bytes | bytearray) -> int:
     """Ogg's: zlib's of the bits in reverse order, without its inversions."""
     reverse = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
     found = zlib.crc32(page.translate(reverse), 0xFFFFFFFF) ^ 0xFFFFFFFF

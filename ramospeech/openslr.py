@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, NoReturn, cast
 
 import requests
 from tqdm import tqdm
@@ -45,7 +45,6 @@ MIRRORS = {  # the same files
 TRIES = 5  # in a row, without a byte
 TIMEOUT = 60  # seconds, without a byte
 CHUNK = 1 << 16  # bytes
-BYTES = {"unit": "B", "unit_scale": True}  # of a progress bar
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError)
 GO_ON = "run the command again to go on, if need be with another --mirror"
 
@@ -123,7 +122,8 @@ def fetch(archive: Archive, path: Path, mirror: str = "main") -> None:
     url = f"{MIRRORS.get(mirror, mirror)}/{archive.page}/{archive.file}"
     try:
         with _part(path).open("ab", buffering=0) as file, \
-                tqdm(desc=archive.file, total=archive.size, initial=file.tell(), **BYTES) as bar:
+                tqdm(desc=archive.file, total=archive.size, initial=file.tell(), unit="B",
+                     unit_scale=True) as bar:
             _fetch_all(url, file, archive.size, bar)
     except (CorpusError, OSError) as error:
         reason = str(error) if isinstance(error, CorpusError) else brief(error)
@@ -133,7 +133,7 @@ def fetch(archive: Archive, path: Path, mirror: str = "main") -> None:
     _part(path).replace(path)
 
 
-def _fetch_all(url: str, file: BinaryIO, size: int, bar: tqdm) -> None:
+def _fetch_all(url: str, file: BinaryIO, size: int, bar: "tqdm[NoReturn]") -> None:
     """Ask for what is missing until nothing is. Raises CorpusError where no more comes."""
     failures = 0
     while (have := file.tell()) < size:
@@ -209,8 +209,9 @@ def _md5(path: Path) -> str:
 def _reading(path: Path, what: str) -> Iterator[BinaryIO]:
     size = path.stat().st_size
     with path.open("rb") as file, \
-            tqdm.wrapattr(file, "read", total=size, desc=f"{what} {path.name}", **BYTES) as counted:
-        yield counted
+            tqdm.wrapattr(file, "read", total=size, desc=f"{what} {path.name}", unit="B",
+                          unit_scale=True) as counted:
+        yield cast(BinaryIO, counted)  # a file whose `read` is counted
 
 
 def _set_aside(path: Path, reason: str) -> None:
@@ -246,13 +247,14 @@ def unpack(archive: Archive, path: Path, target: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _unpack_stream(packed: BinaryIO, folder: Path, depth: int = 0) -> None:
+def _unpack_stream(packed: IO[bytes], folder: Path, depth: int = 0) -> None:
     """To the end: what gzip counted is compared with what it says only there."""
     with gzip.GzipFile(fileobj=packed) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
         for member in tar:
-            if member.name.endswith(".tar.gz") and depth == 0:
+            archive = tar.extractfile(member) if member.isfile() and depth == 0 else None
+            if archive and member.name.endswith(".tar.gz"):
                 inside = folder / _plain_file(member, str(folder)).name
-                _unpack_stream(tar.extractfile(member), inside.parent, depth + 1)
+                _unpack_stream(archive, inside.parent, depth + 1)
             else:
                 tar.extract(member, folder, filter=_plain_file)
         while plain.read(CHUNK):

@@ -32,7 +32,8 @@ def read_pieces(path: Path | str) -> Iterator[Piece]:
     Pieces that hold no sound, or too little for the model, are left out. Raises AudioError where
     none is left, and as `load_audio` does; what is broken far behind shows when it is reached.
     """
-    read, rate, reason = 0, 1, "silent"
+    read, rate = 0, 1
+    reason: str | None = "silent"
     for part, rate in _cut(path):
         start, read = read / rate, read + len(part)
         if np.ptp(part) < SILENCE:

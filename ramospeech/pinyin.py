@@ -51,7 +51,8 @@ def hanzi_to_pinyin(text: str, as_written: bool = False) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def _read_phrase(phrase: str) -> list[str]:
     """One of the phrases into which pypinyin cuts a text; most come again and again."""
-    readings = lazy_pinyin(phrase, style=Style.TONE3, errors=_unread)
+    # What it says of its types forgets that `errors` may give a list.
+    readings = lazy_pinyin(phrase, style=Style.TONE3, errors=_unread)  # type: ignore[arg-type]
     return [_SPELLING.get(reading, reading) for reading in readings]
 
 

@@ -73,8 +73,8 @@ class Converter:
 
     def _pieces(self, items: list[str]) -> Iterator[list[str]]:
         """Runs of what can be written, and of what cannot."""
-        for writable, run in groupby(items, key=self._can_write):
-            run = list(run)
+        for writable, group in groupby(items, key=self._can_write):
+            run = list(group)
             step = LONGEST_RUN if writable else len(run)
             for start in range(0, len(run), step):
                 yield run[start:start + step]

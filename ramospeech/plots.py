@@ -87,6 +87,9 @@ def draw_posteriors(
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 
 
+Move = tuple[tuple[int, int], tuple[int, int]]  # from a frame and a state to the next frame and its
+
+
 def draw_lattice(axes: Axes, alpha: np.ndarray, states: Sequence[str]) -> None:
     """CTC's states over time, with the moves that lead from the beginning to the end of a target.
 
@@ -98,19 +101,21 @@ def draw_lattice(axes: Axes, alpha: np.ndarray, states: Sequence[str]) -> None:
         axes.annotate("", (following, onto), (frame, state),
                       arrowprops={"arrowstyle": "->", "shrinkA": 16, "shrinkB": 16})
     used = {place for move in on_the_way for place in move}
-    for place, value in np.ndenumerate(alpha):
-        axes.scatter(*place, s=60 + 1800 * value, color="C1" if place in used else "lightgrey", zorder=2)
+    for (frame, state), value in np.ndenumerate(alpha):
+        colour = "C1" if (frame, state) in used else "lightgrey"
+        axes.scatter(frame, state, s=60 + 1800 * value, color=colour, zorder=2)
         if value > 0:
-            axes.text(*place, f"{value:.3f}", ha="center", va="center", fontsize=8, zorder=3)
+            axes.text(frame, state, f"{value:.3f}", ha="center", va="center", fontsize=8, zorder=3)
     axes.set(xlabel="frame", xticks=range(len(alpha)), xlim=(-0.5, len(alpha) - 0.5))
     axes.set_yticks(range(len(states)), states)
     axes.set_ylim(len(states) - 0.4, -0.6)
 
 
-def _moves_to_the_end(reached: np.ndarray, states: Sequence[str]) -> list[tuple]:
+def _moves_to_the_end(reached: np.ndarray, states: Sequence[str]) -> list[Move]:
     """Pairs of (frame, state): what a path may do that ends in one of the last two states."""
     frames, count = reached.shape
-    good, moves = {(frames - 1, count - 1), (frames - 1, count - 2)}, []
+    good = {(frames - 1, count - 1), (frames - 1, count - 2)}
+    moves: list[Move] = []
     for frame in reversed(range(frames - 1)):
         for state, onto in product(np.flatnonzero(reached[frame]).tolist(), range(count)):
             skips = onto == state + 2 and states[onto] not in (states[0], states[state])

@@ -37,6 +37,8 @@ from ramospeech.compiled_beam import Options, search
 from ramospeech.decoders import Hypothesis
 from ramospeech.language_model import Arrays, LanguageModel
 
+Lengths = Tensor | Sequence[int] | int | None  # frames of each utterance; None: all of them
+
 MOST_NODES = 1 << 24  # of a search: 1.2 GB
 NORMALISED = 1e-3  # how far from 1 the probabilities of a frame may sum up
 NO_LANGUAGE = Arrays(
@@ -47,7 +49,7 @@ NO_LANGUAGE = Arrays(
 
 def prefix_beam_search(
     log_probs: Tensor,
-    lengths: Tensor | Sequence[int] | int | None = None,
+    lengths: Lengths = None,
     beam_width: int = 30,
     nbest: int = 1,
     *,
@@ -79,10 +81,10 @@ def prefix_beam_search(
     not as described.
     """
     log_probs = torch.as_tensor(log_probs).detach().cpu()
-    batch, lengths = _check_log_probs(log_probs, lengths)
+    batch, counts = _check_log_probs(log_probs, lengths)
     options = _check_options(beam_width, nbest, tokens_per_frame, skip_blanks_above,
                              lm_weight if language_model else 0.0, length_bonus)
-    options = _limit(options, max(lengths, default=0), classes=batch.shape[2])
+    options = _limit(options, max(counts, default=0), classes=batch.shape[2])
     model = _check_language(language_model, classes=batch.shape[2])
 
     def decode(utterance: Tensor, length: int) -> list[Hypothesis]:
@@ -90,10 +92,10 @@ def prefix_beam_search(
         return _hypotheses(frames, *search(frames, options, model))
 
     if len(batch) <= 1:
-        found = list(map(decode, batch, lengths))
+        found = list(map(decode, batch, counts))
     else:
         with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:
-            found = list(pool.map(decode, batch, lengths))
+            found = list(pool.map(decode, batch, counts))
     return found if log_probs.ndim == 3 else found[0]
 
 
@@ -116,7 +118,7 @@ def _hypotheses(
 # What is handed over
 
 
-def _check_log_probs(log_probs: Tensor, lengths) -> tuple[Tensor, list[int]]:
+def _check_log_probs(log_probs: Tensor, lengths: Lengths) -> tuple[Tensor, list[int]]:
     """As a batch, with lengths as numbers."""
     if log_probs.ndim not in (2, 3) or log_probs.shape[-1] == 0:
         raise ValueError("log_probs must be (T, classes) or (batch, T, classes), not "
@@ -124,18 +126,18 @@ def _check_log_probs(log_probs: Tensor, lengths) -> tuple[Tensor, list[int]]:
     if not log_probs.is_floating_point():
         raise ValueError(f"log_probs must be floating-point numbers, not {log_probs.dtype}")
     batch = log_probs if log_probs.ndim == 3 else log_probs[None]
-    lengths = _check_lengths(lengths, *batch.shape[:2])
+    numbers = _check_lengths(lengths, *batch.shape[:2])
     sums = batch.float().exp().sum(dim=-1)  # (batch, T)
-    counts = torch.arange(batch.shape[1]) < torch.tensor(lengths)[:, None]  # what is no padding
+    counts = torch.arange(batch.shape[1]) < torch.tensor(numbers)[:, None]  # what is no padding
     wrong = (counts & ~((sums - 1).abs() <= NORMALISED)).nonzero().tolist()
     if wrong:
         utterance, frame = wrong[0]
         raise ValueError(f"utterance {utterance}, frame {frame}: not normalised log-probabilities: "
                          f"the probabilities sum to {sums[utterance, frame]:g}")
-    return batch, lengths
+    return batch, numbers
 
 
-def _check_lengths(lengths, utterances: int, frames: int) -> list[int]:
+def _check_lengths(lengths: Lengths, utterances: int, frames: int) -> list[int]:
     if lengths is None:
         return [frames] * utterances
     numbers = torch.as_tensor(lengths).reshape(-1).tolist()

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ WHAT_COUNTS = [".", ":!benchmarks/*.json", ":!*.md"]  # to git: all but these
 
 def evaluation_facts(
     result: Evaluation, split: Split, model: Path, device: str = "cpu", flags: Sequence[str] = ()
-) -> dict:
+) -> dict[str, Any]:
     """Error rates with all that one must know to quote them; `flags` are the other ones given."""
     return {
         "command": _command(split, model, flags),
@@ -44,14 +45,14 @@ def _command(split: Split, model: Path, flags: Sequence[str]) -> str:
     return shlex.join([*words, *flags])
 
 
-def _error_facts(result: Evaluation) -> dict:
+def _error_facts(result: Evaluation) -> dict[str, Any]:
     return {"utterances": result.utterances,
             "toned_syllables": _count_facts(result.toned),
             "base_syllables": _count_facts(result.base),
             "tone_error_rate": _rounded(result.tone_error_rate)}
 
 
-def _count_facts(counts: ErrorCounts) -> dict:
+def _count_facts(counts: ErrorCounts) -> dict[str, Any]:
     return {"error_rate": _rounded(counts.rate), "reference_length": counts.reference_length,
             "substitutions": counts.substitutions, "insertions": counts.insertions,
             "deletions": counts.deletions}

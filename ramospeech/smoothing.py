@@ -23,12 +23,13 @@ def estimate(
     if order < 1:
         raise ValueError(f"the order of a language model is 1 at least, not {order}")
     counts = _count_ngrams(sentences, inventory, order, weights)
-    seen, different = defaultdict(float), Counter()  # c(h) and t(h)
+    seen: defaultdict[Ngram, float] = defaultdict(float)  # c(h)
+    different: Counter[Ngram] = Counter()  # t(h)
     for ngram, count in counts.items():
         seen[ngram[:-1]] += count
         different[ngram[:-1]] += 1
 
-    probs = {}
+    probs: dict[Ngram, float] = {}
     for token in range(len(inventory)):
         counts.setdefault((token,), 0.0)
     for ngram in sorted(counts, key=len):
@@ -48,7 +49,7 @@ def _count_ngrams(
     weights: Iterable[float] | None,
 ) -> dict[Ngram, float]:
     """Every sequence of up to `order` tokens; none ends with `<s>`."""
-    counts = defaultdict(float)
+    counts: defaultdict[Ngram, float] = defaultdict(float)
     sentences = list(sentences)
     weights = [1.0] * len(sentences) if weights is None else list(weights)
     for number, (syllables, weight) in enumerate(zip(sentences, weights, strict=True), start=1):
@@ -91,11 +92,13 @@ def prune(model: LanguageModel, most: int) -> LanguageModel:
     bigrams = [ngram for ngram in model.ngrams if len(ngram) == 2]
     ranked = sorted(bigrams, key=weight)
     kept = {bigram: model.ngrams[bigram] for bigram in ranked[max(0, len(ranked) - most):]}
-    left, free = defaultdict(lambda: 1.0), defaultdict(lambda: 1.0)  # without the bigrams kept
+    left: defaultdict[int, float] = defaultdict(lambda: 1.0)  # without the bigrams kept
+    free: defaultdict[int, float] = defaultdict(lambda: 1.0)
     for (before, after), weights in kept.items():
         left[before] -= math.exp(weights.log_prob)
         free[before] -= math.exp(single[after].log_prob)
-    ngrams = {(token,): Weights(weights.log_prob, math.log(left[token] / free[token])
-                                if free[token] > 1e-9 else 0.0)  # everything follows: nothing is left
-              for token, weights in single.items()}
+    ngrams: dict[Ngram, Weights] = {
+        (token,): Weights(weights.log_prob, math.log(left[token] / free[token])
+                          if free[token] > 1e-9 else 0.0)  # everything follows: nothing is left
+        for token, weights in single.items()}
     return LanguageModel(model.inventory, ngrams | kept)

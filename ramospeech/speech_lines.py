@@ -1,6 +1,7 @@
 """What `speech2text` prints of a recording: the lines of 2019, or JSON."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from ramospeech.manifest import Utterance
 from ramospeech.metrics import syllable_error_rate
@@ -32,7 +33,7 @@ def text_lines(number: int, text: Text, reference: Utterance | None = None) -> I
             yield f"[{_four(sentence.joint)}] {' '.join(sentence.tokens)}"
 
 
-def text_facts(text: Text, reference: Utterance | None = None) -> dict:
+def text_facts(text: Text, reference: Utterance | None = None) -> dict[str, Any]:
     """The same for JSON, with the seconds of the syllables and what was heard at first.
 
     Of what is broken, the reason, and what was read before it broke.
@@ -60,7 +61,7 @@ def error_rates(sentence: Sentence, reference: Utterance) -> dict[str, float]:
     return rates
 
 
-def _sentence_facts(sentence: Sentence) -> dict:
+def _sentence_facts(sentence: Sentence) -> dict[str, Any]:
     numbers = {"score": sentence.score, "average": sentence.average,
                "perplexity": sentence.perplexity, "joint": sentence.joint}
     return {"hanzi": sentence.hanzi, "pinyin": list(sentence.syllables),

@@ -17,8 +17,9 @@ from itertools import islice
 from math import exp, inf
 from operator import add
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor
 
 from ramospeech.audio import SAMPLE_RATE, AudioError
@@ -179,8 +180,9 @@ class SpeechToText:
     def _hypotheses(self, log_probs: Tensor) -> list[Hypothesis]:
         """The n best; a model that learned with ACE alone has only its best path."""
         if self.recogniser.model.loss == "ace":
-            return best_paths("ace")(log_probs[None])[0]
-        return prefix_beam_search(log_probs, nbest=HYPOTHESES)
+            return best_paths("ace")(log_probs[None], torch.tensor([len(log_probs)]))[0]
+        # Of one utterance, so no list of lists.
+        return cast(list[Hypothesis], prefix_beam_search(log_probs, nbest=HYPOTHESES))
 
     def _reading(self, hypothesis: Hypothesis, start: float) -> Reading:
         timesteps, stride = hypothesis.timesteps, self.recogniser.model.stride

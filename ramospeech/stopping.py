@@ -25,6 +25,7 @@ class StopRequest:
 
     def __init__(self, patience: float = 0.0) -> None:
         self.asked, self.patience = False, patience
+        self._asked_at = 0.0
         self._handlers: dict[int, Handler] = {}
 
     def __enter__(self) -> Self:

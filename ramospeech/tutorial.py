@@ -16,6 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
+from nbformat import NotebookNode
 from tqdm import tqdm
 
 BUILD = Path("build")
@@ -66,7 +67,7 @@ def run_notebook(path: Path) -> Result:
     return Result(path.stem, seconds, error or find_headline(notebook), error is not None)
 
 
-def _execute(notebook, path: Path) -> None:
+def _execute(notebook: NotebookNode, path: Path) -> None:
     with tqdm(total=len(notebook.cells), desc=path.stem, unit="cell") as bar:
         client = NotebookClient(
             notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}},
@@ -74,10 +75,10 @@ def _execute(notebook, path: Path) -> None:
             on_cell_complete=lambda cell, cell_index: bar.update(cell_index + 1 - bar.n),
         )
         client.execute(env=os.environ | {"TQDM_DISABLE": "1"})  # bars do not belong on a page
-        bar.update(bar.total - bar.n)
+        bar.update(len(notebook.cells) - bar.n)
 
 
-def find_headline(notebook) -> str:
+def find_headline(notebook: NotebookNode) -> str:
     """The first line that the cell tagged `headline` printed."""
     for cell in notebook.cells:
         if "headline" in cell.metadata.get("tags", []):

@@ -32,7 +32,7 @@ class Word(NamedTuple):
     """A word, one way to read it, and how often it is read so in 10^9 words."""
 
     hanzi: str
-    count: int
+    count: int  # type: ignore[assignment]  # in place of a tuple's method
     syllables: tuple[str, ...]
 
 
@@ -77,8 +77,9 @@ class WordModel:
     @classmethod
     def load(cls, folder: Path = TABLES, weights: Weights = Weights()) -> "WordModel":
         """Read the three tables. Raises ValueError, naming the file, for one that is broken."""
-        names = ("words", "word_pairs", "hanzi_pairs")
-        return cls(*(read_table(folder / f"{name}.tsv.gz") for name in names), weights)
+        words, word_pairs, hanzi_pairs = (read_table(folder / f"{name}.tsv.gz")
+                                          for name in ("words", "word_pairs", "hanzi_pairs"))
+        return cls(words, word_pairs, hanzi_pairs, weights)
 
     def readings(self, syllables: tuple[str, ...]) -> dict[str, float]:
         """The words that are read so, with the logarithms of their frequencies."""

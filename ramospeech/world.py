@@ -38,7 +38,7 @@ class World:
         """Whether any process was asked: all get the same answer."""
         return asked
 
-    def gather(self, item: Any) -> list:
+    def gather(self, item: Any) -> list[Any]:
         """What each process has, in the order of their ranks."""
         return [item]
 
@@ -58,18 +58,21 @@ class HorovodWorld(World):
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "5")  # ms; by default 1, 7 % of a core when idle
         hvd.init()
         if not self.is_first:  # one process reports
-            tqdm.__init__ = partialmethod(tqdm.__init__, disable=True)
+            tqdm.__init__ = partialmethod(  # type: ignore[method-assign, assignment]  # for all bars
+                tqdm.__init__, disable=True)
+
+    # Asked each time: after a process was lost or has joined, they are others.
 
     @property
-    def rank(self) -> int:
+    def rank(self) -> int:  # type: ignore[override]
         return self.hvd.rank()
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]
         return self.hvd.size()
 
     @property
-    def local_rank(self) -> int:
+    def local_rank(self) -> int:  # type: ignore[override]
         return self.hvd.local_rank()
 
     def sum(self, tensors: list[Tensor], name: str) -> list[Tensor]:
@@ -97,7 +100,7 @@ class HorovodWorld(World):
     def any(self, asked: bool) -> bool:
         return self.max(int(asked), "asked") > 0
 
-    def gather(self, item: Any) -> list:
+    def gather(self, item: Any) -> list[Any]:
         return self.hvd.allgather_object(item, name="gathered")
 
     def from_first(self, item: Any) -> Any:
