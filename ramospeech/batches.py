@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,7 +37,8 @@ class Example:
     index: int  # of the utterance in its split
 
 
-class Unreadable(NamedTuple):
+@dataclass
+class Unreadable:
     """An utterance whose recording cannot be used, in the place of its example."""
 
     index: int

@@ -23,7 +23,7 @@ def compiled(function: Function) -> "Dispatcher[Function]":
     """
     dispatcher = njit(nogil=True)(function)
     with suppress(RuntimeError):  # numba found nowhere to keep it
-        dispatcher._cache = _MendingCache(function)
+        dispatcher._cache = _MendingCache(function)  # type: ignore[attr-defined]  # unknown to its types
     return dispatcher
 
 

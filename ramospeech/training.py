@@ -301,8 +301,8 @@ class Trainer:
         if len(share) < -(-len(self.dev) // self.world.size):
             after_each()
         self._report_left_out(own, {
-            place: readings[index].error for place, index in enumerate(share)
-            if readings[index].error and index not in self.unreadable_dev})
+            place: error for place, index in enumerate(share)
+            if (error := readings[index].error) and index not in self.unreadable_dev})
         parts = self.world.gather((readings, self.left_out))
         for _, left_out in parts:  # what one process has named the others need not
             self.left_out |= left_out
@@ -365,7 +365,7 @@ class Trainer:
             torch.cuda.set_rng_state_all(state["random_cuda"])
         self._draw_apart()
 
-    def _take_lengths(self, state: dict) -> None:
+    def _take_lengths(self, state: dict[str, Any]) -> None:
         """Plan with what was readable when the run began: a recording that broke since then keeps
         its place, which is empty, and the batches are those that were counted. What was mended
         since then is taken in. All processes plan with what the first can read.
