@@ -54,6 +54,7 @@ tutorial: setup
 
 test: setup
 	@$(BIN)/python -m ruff check --quiet
+	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/python -c "import matplotlib.pyplot" 2>/dev/null  # its first start warns: a cache of fonts
 	$(QUIET) $(BIN)/python -m pytest -m "not slow" --nbval --nbval-cell-timeout=600 tests notebooks
 

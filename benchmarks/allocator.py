@@ -32,14 +32,15 @@ ROUNDS = 5
 
 
 def main() -> None:
-    facts = {"command": "python benchmarks/allocator.py", "commit": commit(),
-             "hardware": hardware(), "tunables": TUNABLES, "rows": []}
+    rows = []
     for preset in STEPS:
         rounds = [(in_process(preset, ""), in_process(preset, TUNABLES)) for _ in range(ROUNDS)]
         plain, kept = (statistics.median(times) for times in zip(*rounds))
         ratio = statistics.median(first / second for first, second in rounds)
-        facts["rows"].append({"preset": preset, "plain": round(plain, 2), "tunables": round(kept, 2),
-                              "ratio": round(ratio, 2)})
+        rows.append({"preset": preset, "plain": round(plain, 2), "tunables": round(kept, 2),
+                     "ratio": round(ratio, 2)})
+    facts = {"command": "python benchmarks/allocator.py", "commit": commit(),
+             "hardware": hardware(), "tunables": TUNABLES, "rows": rows}
     write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
     print("\n".join(table(facts)))
 

@@ -11,7 +11,7 @@ Compilation is timed apart. All must agree with the plain search of the same wid
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from ramospeech.report import commit, hardware
 OUTPUT = Path(__file__).with_suffix(".json")
 FRAMES, WIDTH, TURNS = 200, 30, 7
 OURS = "prefix_beam_search"
-Decoder = Callable[[Tensor], tuple[list[int] | None, float]]  # tokens and score
+Decoder = Callable[[Tensor], tuple[Sequence[int], float]]  # tokens and score
 
 
 def main() -> None:

@@ -148,7 +148,8 @@ def summary(times: list[dict], exchange: float, turns: Turns) -> dict:
 
 def gpu_rates(preset: str) -> dict:
     """Seconds of audio a second on one GPU, batches held in memory."""
-    train, rates = open_split("mini", "train"), {"gpu": hardware("cuda")}
+    train = open_split("mini", "train")
+    rates: dict[str, str | float] = {"gpu": hardware("cuda")}
     for precision in ("float32", "bfloat16"):
         settings = Settings(preset=preset, precision=precision, batch_size=32, augment=False)
         trainer = Trainer(train, train, settings, "cuda")

@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,12 @@ def decoding(waveforms: list[Tensor]) -> dict[str, int]:
             for path, waveform in zip(paths, waveforms):
                 soundfile.write(path, resample(waveform, SAMPLE_RATE, rate).numpy(), rate)
             name = f"decode {kind.upper()}, {rate / 1000:g} kHz"
-            rows[name] = multiple(waveforms, lambda number, paths=paths: load_audio(paths[number]))
+            rows[name] = multiple(waveforms, partial(_load, paths))
     return rows
+
+
+def _load(paths: list[Path], number: int) -> Tensor:
+    return load_audio(paths[number])
 
 
 def computing(waveforms: list[Tensor]) -> dict[str, int]:
@@ -81,8 +86,12 @@ def training_data(split: Split) -> dict[str, int]:
     for name, hidden in (("speed, features and masks", 0.0), ("disguise instead of speed", 1.0)):
         dataset = SpeechDataset(split, Inventory.read(), augment=True, disguise=hidden)
         waveforms = [dataset.waveform(index) for index in range(UTTERANCES)]
-        rows[f"together: {name}"] = multiple(waveforms, lambda number, dataset=dataset: dataset[1, number])
+        rows[f"together: {name}"] = multiple(waveforms, partial(_example, dataset))
     return rows
+
+
+def _example(dataset: SpeechDataset, number: int) -> object:
+    return dataset[1, number]
 
 
 def multiple(waveforms: list[Tensor], work: Callable[[int], object]) -> int:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import Tensor
 from tqdm import tqdm
@@ -49,8 +49,8 @@ class Listened(NamedTuple):
 def listen(split: Split, recogniser: Recogniser) -> Iterator[Listened]:
     for index, utterance in enumerate(tqdm(split.utterances)):
         (log_probs,) = recogniser.log_probs([load_audio(split.audio_path(index))])
-        yield Listened(utterance, log_probs, *greedy_decode(log_probs[None]),
-                       prefix_beam_search(log_probs, nbest=max(TRIED)))
+        nbest = cast(list[Hypothesis], prefix_beam_search(log_probs, nbest=max(TRIED)))  # of one utterance
+        yield Listened(utterance, log_probs, greedy_decode(log_probs[None])[0], nbest)
 
 
 class Errors(NamedTuple):

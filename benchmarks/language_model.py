@@ -49,7 +49,7 @@ def _compare(corpus: str, model, inventory: Inventory, language) -> dict:
         for bonus in BONUSES:
             settings = {"language_model": language, "lm_weight": weight, "length_bonus": bonus}
             tried[weight, bonus] = _error(dev, dev_posteriors, inventory, settings)
-    weight, bonus = best = min(tried, key=tried.get)
+    weight, bonus = best = min(tried, key=lambda key: tried[key])
     chosen = {"language_model": language, "lm_weight": weight, "length_bonus": bonus}
     return {
         "lm_weight": weight, "length_bonus": bonus,
@@ -78,7 +78,7 @@ def _error(split: Split, posteriors: Posteriors, inventory: Inventory, settings)
     """The error of greedy decoding where there are no settings, else of the prefix beam search."""
     def read(log_probs: torch.Tensor):
         if settings is None:
-            return best_paths()(log_probs[None])[0]
+            return best_paths()(log_probs[None], torch.tensor([len(log_probs)]))[0]
         return prefix_beam_search(log_probs, **settings)
 
     readings = ((index, read_hypotheses(read(log_probs), inventory))

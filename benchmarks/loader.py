@@ -37,13 +37,14 @@ ROUNDS = 3
 def main(corpus: str) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     command = f"python benchmarks/loader.py {corpus}"
+    rows: list[dict] = []
     facts = {"command": command, "commit": commit(), "hardware": hardware(device),
-             "cores": os.cpu_count(), "load_before": os.getloadavg()[0], "rows": []}
+             "cores": os.cpu_count(), "load_before": os.getloadavg()[0], "rows": rows}
     print(*heading(facts), sep="\n", flush=True)
     for preset in STEPS:
         for workers in WORKERS:
-            facts["rows"].append(measure(open_split(corpus, "train"), preset, workers, device))
-            print(row(facts["rows"][-1]), flush=True)
+            rows.append(measure(open_split(corpus, "train"), preset, workers, device))
+            print(row(rows[-1]), flush=True)
     write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
 
 

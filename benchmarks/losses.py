@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from statistics import mean
 
 import loss_cost
@@ -38,7 +39,7 @@ SEEDS = (1, 2, 3)
 EXAMPLE = 0  # which utterance of test has its posteriors kept
 BASE = Settings(recurrent=False, stride=2, epochs=6, batch_size=4, learning_rate=4e-3)
 CHOSEN = {"flat_start": 0.3, "sharpness": 0.5}
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     "CTC": {"loss": "ctc"},
     "ACE": {"loss": "ace"} | CHOSEN,
     "CTC + 0.01 ACE": {"loss": "ctc+ace", "ace_weight": 0.01},

@@ -24,7 +24,8 @@ from ramospeech.training import Trainer
 class PlainChain(AcousticModel):
     """The printed parts one after the other, and nothing else."""
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        assert lengths is not None
         frames = self.encode(features, lengths)
         context = self.look_around(self.dropout(frames), self.output_lengths(lengths))
         return self.fc3(self.dropout(torch.relu(self.fc2(context))))

@@ -44,8 +44,8 @@ def main() -> None:
     rows = []
     for frames in FRAMES:
         heard = [recognise(model, inventory, splice(
-            *(load_audio(words.audio_path(index)) for index in donors), frames * HOP_SAMPLES))
-            for _, donors in choices]
+            load_audio(words.audio_path(beginning)), load_audio(words.audio_path(end)),
+            frames * HOP_SAMPLES)) for _, (beginning, end) in choices]
         rows.append({"milliseconds": 10 * frames} | wrong(choices, heard))
         print(rows[-1], flush=True)
     facts = {"command": "python benchmarks/splicing.py", "commit": commit(), "hardware": hardware(),
@@ -59,10 +59,11 @@ def choose(words: Split, inventory: Inventory) -> Iterator[tuple[str, tuple[int,
     common = [syllable for syllable in inventory.symbols[2:] if heard[syllable] >= COMMON]
     rng, donors = np.random.default_rng(2019), Donors(words)
     for syllable in rng.choice(common, SYLLABLES):
-        others = [[index for index in items if words.utterances[index].syllables[0] != syllable]
-                  for items in donors.of(split_syllable(syllable))]
-        if all(others):
-            yield str(syllable), tuple(int(rng.choice(items)) for items in others)
+        beginnings, ends = (
+            [index for index in items if words.utterances[index].syllables[0] != syllable]
+            for items in donors.of(split_syllable(syllable)))
+        if beginnings and ends:
+            yield str(syllable), (int(rng.choice(beginnings)), int(rng.choice(ends)))
 
 
 @torch.inference_mode()

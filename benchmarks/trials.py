@@ -16,6 +16,7 @@ Writes benchmarks/trials.json after each trial; those that are in it already are
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,7 +40,7 @@ VOICES = "ttskit train"
 SECOND = "audio-cmn syllables"
 SOME_ROBOTS = 4000  # utterances of espeak's 8,000: as many steps as in the other trials
 BASE = Settings(epochs=3, batch_size=16, learning_rate=1e-3, precision="bfloat16")
-TRIALS = {
+TRIALS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "speed and masks": ([WORDS], {}),
     "all disguised": ([WORDS], {"disguise": 1.0}),
     "spliced syllables": ([WORDS, SPLICED], {"epochs": 2}),

@@ -18,7 +18,8 @@ utterances = st.lists(st.tuples(sentences.filter(bool), sentences), min_size=1, 
 
 def by_hand(*lines: str) -> list[tuple[list[str], list[str]]]:
     """Pairs from lines such as `ni3 hao3 = ni3`."""
-    return [tuple(side.split() for side in line.split("=")) for line in lines]
+    sides = [line.split("=") for line in lines]
+    return [(said.split(), heard.split()) for said, heard in sides]
 
 
 def all_alignments(said: list[str], heard: list[str]):

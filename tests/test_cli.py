@@ -35,7 +35,7 @@ def ramospeech(capsys, small_mini, tmp_path, monkeypatch):
         try:
             status = main([str(argument) for argument in arguments])
         except SystemExit as stop:
-            status = stop.code
+            status = int(stop.code)
         printed = capsys.readouterr()
         return status, printed.out.splitlines(), printed.err.splitlines()
 

@@ -14,12 +14,13 @@ import pytest
 
 from ramospeech import cli, corpora, corpus_audio_cmn, corpus_mini
 from ramospeech.corpora import (
-    CorpusError, download, get_corpus, how_to_get, is_prepared, open_split, prepare,
+    download, get_corpus, how_to_get, is_prepared, open_split, prepare,
 )
 from ramospeech.espeak import variants
 from ramospeech.manifest import read_manifest, write_manifest
 from ramospeech.paths import DATA_CONFIG
 from ramospeech.pinyin import Inventory, hanzi_to_pinyin
+from ramospeech.preparation import CorpusError
 
 MINI = {split: read_manifest(corpus_mini.manifest_path(split)) for split in corpus_mini.SPLITS}
 WORD_SPLITS = ("train", "dev", "test")

@@ -16,7 +16,7 @@ from bs4 import BeautifulSoup
 from matplotlib.image import imread
 
 from ramospeech.audio import load_audio
-from ramospeech.corpora import CorpusError, Split, open_split
+from ramospeech.corpora import Split, open_split
 from ramospeech.error_page import (
     Training, count_training, embed_sound, embed_spectrogram, error_page, force_alignment,
     make_marks, make_steps, matrix, worst_utterances,
@@ -27,6 +27,7 @@ from ramospeech.manifest import Utterance
 from ramospeech.metrics import ErrorCounts
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import PAD, UNK, Inventory
+from ramospeech.preparation import CorpusError
 from ramospeech.recognition import OUTPUT_SECONDS, Reading
 from ramospeech.report import evaluation_facts
 

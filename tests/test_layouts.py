@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ramospeech import cli, corpus_aishell, corpus_thchs
 from ramospeech.corpora import (
-    MODULES, CorpusError, corpus_names, get_corpus, open_split, prepare, read_facts,
+    MODULES, corpus_names, get_corpus, open_split, prepare, read_facts,
 )
 from ramospeech.pinyin import is_syllable, respell
-from ramospeech.preparation import Preparation, split_of
+from ramospeech.preparation import CorpusError, Preparation, split_of
 
 
 def write(path: Path, text: str = "") -> None:

@@ -17,6 +17,7 @@ from test_distributed import HOROVODRUN, built, run
 from test_training import SETTINGS, same, weights
 from test_world import in_threads, steady, trainer_of  # noqa: F401 (a fixture)
 
+from ramospeech.batches import SpeechDataset
 from ramospeech.checkpoints import load_checkpoint, load_model
 from ramospeech.corpora import Split, open_split
 from ramospeech.evaluation import evaluate
@@ -46,8 +47,8 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-BROKEN = {"silent": silence, "cut inside": cut_inside, "cut": cut, "empty": empty,
-          "missing": Path.unlink}
+BROKEN: dict[str, Callable[[Path], None]] = {
+    "silent": silence, "cut inside": cut_inside, "cut": cut, "empty": empty, "missing": Path.unlink}
 MET = ("silent", "cut inside")  # the header does not tell
 
 
@@ -162,7 +163,9 @@ def test_what_breaks_in_mid_epoch_keeps_its_place_when_it_goes_on(train, dev, tm
         if trainer.step == 1:
             last = trainer.loader.batch_sampler.plan(0)[-1][0]
             Path.unlink(trainer.train.audio_path(last))
-            trainer.loader.dataset._waveforms.clear()
+            dataset = trainer.loader.dataset
+            assert isinstance(dataset, SpeechDataset)
+            dataset._waveforms.clear()
 
     first = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
     assert first.fit(stop=lambda: first.trainer.step == 1) is None

@@ -99,8 +99,8 @@ def test_tutorial_runs_the_notebooks_in_order(house):
 
 def test_test_runs_the_tests_and_the_notebooks(house):
     make(house, "setup")
-    _, (*_, ruff, _, command), _ = make(house, "test")
-    assert ruff.startswith("-m ruff check")
+    _, (*_, ruff, mypy, _, command), _ = make(house, "test")
+    assert ruff.startswith("-m ruff check") and mypy.startswith("-m mypy")
     assert command.startswith("-m pytest") and "--nbval " in command and "not slow" in command
     assert command.endswith("tests notebooks")
     assert make(house, "test-slow")[1][-1] == "-m pytest -m slow"

@@ -7,6 +7,7 @@ import random
 import resource
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -18,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramospeech import cli, corpus_thchs, openslr
-from ramospeech.corpora import CorpusError, get_corpus, open_split
+from ramospeech.corpora import get_corpus, open_split
 from ramospeech.openslr import Archive, download, fetch
+from ramospeech.preparation import CorpusError
 
 FOLDER = "data_thchs30"
 
@@ -71,7 +73,7 @@ def serve(monkeypatch) -> Iterator[Callable[..., "Server"]]:
         servers.append(Server(answers))
         return servers[-1]
 
-    monkeypatch.setattr(openslr.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield start
     for server in servers:
@@ -459,7 +461,8 @@ def test_the_help_names_every_mirror(capsys):
 def small_thchs(monkeypatch) -> bytes:
     """THCHS-30 with one recording in each split, as an archive."""
     transcript = "你 好\nni3 hao3\nn i3 h ao3\n".encode()
-    files = {f"{FOLDER}/{name}": content for split, speaker in zip(("train", "dev", "test"), "ABD")
+    files: dict[str, bytes | tarfile.TarInfo] = {
+        f"{FOLDER}/{name}": content for split, speaker in zip(("train", "dev", "test"), "ABD")
              for name, content in {f"data/{speaker}1_0.wav": b"RIFF",
                                    f"data/{speaker}1_0.wav.trn": transcript,
                                    f"{split}/{speaker}1_0.wav": b"RIFF"}.items()}

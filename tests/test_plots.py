@@ -5,6 +5,7 @@ from itertools import groupby, pairwise, product
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from ramospeech.plots import draw_lattice
 
@@ -25,7 +26,7 @@ def moves_of_all_paths(states: list[str], frames: int) -> set:
 def arrows(alpha: np.ndarray, states: list[str]) -> set:
     axes = Figure().add_subplot()
     draw_lattice(axes, alpha, states)
-    return {(tuple(text.xyann), tuple(text.xy)) for text in axes.texts if hasattr(text, "xyann")}
+    return {(tuple(text.xyann), tuple(text.xy)) for text in axes.texts if isinstance(text, Annotation)}
 
 
 @pytest.mark.parametrize("labels, frames", [(["ni", "hao"], 3), (["ma"], 2), (["ni", "hao", "ma"], 5)])

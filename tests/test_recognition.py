@@ -25,7 +25,7 @@ def recogniser(small_data) -> Recogniser:
     waveform = load_audio(min((small_data / "recordings").rglob("*.wav")))
     with torch.no_grad():  # take away what all frames have in common, and the blank
         features, lengths = extract_features(waveform[None], torch.tensor([len(waveform)]))
-        model.fc3.bias -= model(features, lengths)[0].mean(dim=0)
+        model.fc3.bias.sub_(model(features, lengths)[0].mean(dim=0))
         model.fc3.bias[0] = -100
     return Recogniser(model, inventory)
 

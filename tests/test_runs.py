@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_training import SETTINGS, evaluation_at, few, same
 
 from ramospeech import files, runs
-from ramospeech.checkpoints import CheckpointError, load_checkpoint, load_model, save_checkpoint
+from ramospeech.checkpoints import CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model
 from ramospeech.runs import Run
 from ramospeech.training import Trainer
 
@@ -29,7 +29,7 @@ def kill_at(run: Run, place: str, monkeypatch) -> None:
     """Let a run end without notice at some place of its second epoch."""
     trainer = run.trainer
     originals = {"step": trainer.train_batch, "evaluation": trainer.evaluate,
-                 "best model": runs.save_model, "checkpoint": runs.save_checkpoint}
+                 "best model": save_model, "checkpoint": save_checkpoint}
 
     def killed(*arguments, **names):
         if trainer.step >= len(trainer.loader) + 1 and (place == "step" or not trainer.losses):

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from ramospeech import corpus_spliced
 from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.corpora import CorpusError, Split, open_split
+from ramospeech.corpora import Split, open_split
 from ramospeech.corpus_spliced import ENOUGH, Donors, choose_donors, prepare, sound_of
 from ramospeech.features import HOP_SAMPLES
 from ramospeech.manifest import Utterance, parse_line
 from ramospeech.pinyin import Inventory, split_syllable
+from ramospeech.preparation import CorpusError
 from ramospeech.pitch import track_pitch
 from ramospeech.preparation import Preparation
 from ramospeech.splice import OVERLAP, PAUSE, find_parts, splice

@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from test_distributed import FLAGS, HOROVODRUN, Job, built, export, losses, wait_until
+from test_distributed import FLAGS, HOROVODRUN, Job, built, losses, wait_until
 from test_distributed import NOTEBOOK as SCRIPT_NOTEBOOK
 
 from ramospeech.checkpoints import load_checkpoint
+from ramospeech.export import export
 
 pytestmark = [pytest.mark.slow, built]
 HOSTS = {"hosta": "10.213.77.1", "hostb": "10.213.77.2"}
@@ -91,7 +92,8 @@ def machines(tmp_path) -> Iterator[tuple[Machine, Machine]]:
         pytest.skip(reason)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
     Path("/run/sshd").mkdir(exist_ok=True)
-    both = tuple(Machine(name, tmp_path) for name in HOSTS)
+    first, second = HOSTS
+    both = Machine(first, tmp_path), Machine(second, tmp_path)
     try:
         for machine in both:
             machine.build()

@@ -29,7 +29,7 @@ def models(draw) -> WordModel:
     hanzi_pairs = draw(pair_tables(sorted(set("".join(known)))))
     hanzi_pairs[BEGIN] = {hanzi: draw(counts) for hanzi in "是事市四寺十时"}
     weights = Weights(draw(st.floats(0.1, 10)), draw(st.floats(0, 1)))
-    return WordModel(*map(as_table, (words, pairs, hanzi_pairs)), weights)
+    return WordModel(as_table(words), as_table(pairs), as_table(hanzi_pairs), weights)
 
 
 def pair_tables(names: list[str]):

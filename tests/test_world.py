@@ -15,7 +15,9 @@ from test_training import SETTINGS, few, same, weights
 from torch import nn
 
 from ramospeech.batches import BucketSampler
+from ramospeech.corpora import Split
 from ramospeech.model import AcousticModel
+from ramospeech.settings import Settings
 from ramospeech.training import Trainer
 from ramospeech.world import World, join_world
 
@@ -51,7 +53,8 @@ class Thread(World):
 
 def in_threads(size: int, work: Callable[[World], object]) -> list:
     """What `work(world)` returns in each of `size` worlds; the first error is raised here."""
-    table, barrier, results = [None] * size, threading.Barrier(size), [None] * size
+    table, barrier = [None] * size, threading.Barrier(size)
+    results: list = [None] * size
     errors = []
 
     def run(rank: int) -> None:
@@ -127,10 +130,10 @@ def steady(monkeypatch):
     monkeypatch.setattr(AcousticModel, "train", lambda model, _=True: nn.Module.train(model, False))
 
 
-def trainer_of(world: World, *arguments) -> Trainer:
+def trainer_of(world: World, train: Split, dev: Split, settings: Settings) -> Trainer:
     """All begin with the first one's weights; one at a time, for they draw from one generator."""
     with LOCK:
-        trainer = Trainer(*arguments, world=world)
+        trainer = Trainer(train, dev, settings, world=world)
     trainer.receive(world.from_first(copy.deepcopy(trainer.state())))
     return trainer
 
@@ -234,7 +237,7 @@ def test_synchronised_normalisation_sees_the_whole_batch(
 def test_what_does_not_fit_into_one_memory_weighs_nothing(train, dev, one_thread, steady, monkeypatch):
     split, settings = few(train, 4), replace(SETTINGS, batch_size=2, rate_scaling=0.0)
 
-    def step(world: World) -> float:
+    def step(world: World) -> tuple[float, Trainer]:
         trainer = trainer_of(world, split, dev, settings)
         trainer.model.train()
         if world.rank == 1:

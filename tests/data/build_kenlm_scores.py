@@ -123,7 +123,7 @@ def scores_of(path: Path, sentences: list[list[str]]) -> list[list[float]]:
 
 
 def main() -> None:
-    scores = {}
+    scores: dict[int | str, list] = {}
     for order in ORDERS:
         path = FOLDER / f"kenlm_{order}.arpa"
         write_arpa(path, make_model(order))
