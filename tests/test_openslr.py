@@ -318,10 +318,18 @@ HOSTILE = [
     {f"{FOLDER}/link": special(f"{FOLDER}/link", tarfile.SYMTYPE, "/etc")},
     {f"{FOLDER}/link": special(f"{FOLDER}/link", tarfile.LNKTYPE, "../outside")},
     {f"{FOLDER}/inside": special(f"{FOLDER}/inside", tarfile.SYMTYPE, "a.wav")},
+    {f"{FOLDER}/link.tar.gz": special(f"{FOLDER}/link.tar.gz", tarfile.SYMTYPE, "a.wav")},
     {f"{FOLDER}/device": special(f"{FOLDER}/device", tarfile.CHRTYPE)},
     {f"{FOLDER}/device": special(f"{FOLDER}/device", tarfile.BLKTYPE)},
     {f"{FOLDER}/pipe": special(f"{FOLDER}/pipe", tarfile.FIFOTYPE)},
 ]
+
+
+def test_a_folder_named_like_an_archive_is_a_folder(serve, target):
+    data = pack({f"{FOLDER}/a.tar.gz": special(f"{FOLDER}/a.tar.gz", tarfile.DIRTYPE)})
+    archive = replace(ARCHIVE, size=len(data), md5=None)
+    get(serve(lambda request, start: honest(request, start, data)), target, archive)
+    assert (target / FOLDER / "a.tar.gz").is_dir()
 
 
 @pytest.mark.parametrize("files", HOSTILE, ids=lambda files: " ".join(files))
