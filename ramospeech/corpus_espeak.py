@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ramospeech.corpora import Corpus
 from ramospeech.corpus_mini import manifest_path, parse_voice, speak_utterance
-from ramospeech.espeak import variants
+from ramospeech.espeak import READING, variants
 from ramospeech.manifest import Utterance, read_manifest
 from ramospeech.paths import data_dir
 from ramospeech.pinyin import Inventory
@@ -24,7 +24,7 @@ SEED = 2019
 UTTERANCES = 8000
 LENGTHS = (0.25, 0.4, 0.2, 0.1, 0.05)  # how often a row has 1, 2, ... syllables
 TONELESS = {"whisper", "whisperf"}
-VERSION = "1-" + version("espeakng-loader")  # another one may sound otherwise
+VERSION = f"{READING}-{version('espeakng-loader')}"  # another one may sound otherwise
 
 
 def prepare(root: Path | None = None) -> Preparation:

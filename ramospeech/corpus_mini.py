@@ -13,7 +13,7 @@ import soundfile
 from tqdm import tqdm
 
 from ramospeech.corpora import Corpus
-from ramospeech.espeak import SPEAKING_RATE, Voice, speak
+from ramospeech.espeak import READING, SPEAKING_RATE, Voice, speak
 from ramospeech.files import write_atomically
 from ramospeech.manifest import Utterance, read_manifest
 from ramospeech.paths import DATA_CONFIG, data_dir
@@ -63,9 +63,9 @@ def parse_voice(path: str) -> tuple[Voice, int]:
 
 
 def fingerprint() -> str:
-    """Changes whenever mini does: with its lists, the source of its labels, and espeak-ng."""
+    """Changes whenever mini does: with its lists, the source of its labels, and how it is spoken."""
     content = b"".join(manifest_path(split).read_bytes() for split in SPLITS)
-    content += (LABEL_SOURCE + version("espeakng-loader")).encode()
+    content += (LABEL_SOURCE + READING + version("espeakng-loader")).encode()
     return hashlib.sha256(content).hexdigest()[:12]
 
 

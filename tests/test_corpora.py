@@ -157,9 +157,10 @@ def test_damaged_facts_are_named(data_folder, damage):
         open_split("audio-cmn", "train")
 
 
-def test_another_source_of_labels_makes_mini_anew(monkeypatch):
+@pytest.mark.parametrize(("source", "other"), [("LABEL_SOURCE", "somebody's ears"), ("READING", "3")])
+def test_other_labels_or_another_reading_make_mini_anew(source, other, monkeypatch):
     before = corpus_mini.fingerprint()
-    monkeypatch.setattr(corpus_mini, "LABEL_SOURCE", "somebody's ears")
+    monkeypatch.setattr(corpus_mini, source, other)
     assert corpus_mini.fingerprint() != before
 
 
