@@ -5,6 +5,7 @@ from typing import Any
 
 from ramospeech.manifest import Utterance
 from ramospeech.metrics import syllable_error_rate
+from ramospeech.simplified import simplify
 from ramospeech.speech_to_text import Sentence, Text
 
 
@@ -54,10 +55,11 @@ def text_facts(text: Text, reference: Utterance | None = None) -> dict[str, Any]
 
 
 def error_rates(sentence: Sentence, reference: Utterance) -> dict[str, float]:
-    """Of toned syllables, and of hanzi where the reference has them."""
+    """Of toned syllables, and of hanzi where the reference has them, in either writing."""
     rates = {"syllable_error": syllable_error_rate([reference.syllables], [list(sentence.syllables)])}
     if reference.hanzi:
-        rates["hanzi_error"] = syllable_error_rate([list(reference.hanzi)], [list(sentence.tokens)])
+        hanzi = simplify(reference.hanzi)
+        rates["hanzi_error"] = syllable_error_rate([list(hanzi)], [list(sentence.tokens)])
     return rates
 
 

@@ -1,12 +1,16 @@
 """Traditional text into simplified, against a dictionary that has both."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ramospeech.manifest import Utterance
 from ramospeech.paths import DATA_CONFIG
 from ramospeech.pinyin import hanzi_to_pinyin
 from ramospeech.simplified import simplify
+from ramospeech.speech_lines import error_rates
 from ramospeech.word_model import TABLES
 
 PAIRS = [  # the same sentence in both writings
@@ -31,6 +35,12 @@ def test_traditional_text_is_read_like_simplified(traditional, simplified):
 def test_a_bank_is_no_silver_walk():
     assert hanzi_to_pinyin("銀行") == ["yin2", "hang2"]
     assert hanzi_to_pinyin("銀行", as_written=True) == ["yin2", "xing2"]
+
+
+def test_a_traditional_reference_is_no_error():
+    heard = SimpleNamespace(syllables=("yin2", "hang2"), tokens=("银", "行"))
+    assert error_rates(heard, Utterance("a.wav", "yin2 hang2", "銀行")) == {
+        "syllable_error": 0, "hanzi_error": 0}
 
 
 @pytest.mark.parametrize("text", [

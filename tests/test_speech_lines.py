@@ -17,6 +17,7 @@ from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.cli import main
 from ramospeech.corpora import open_split
 from ramospeech.manifest import Utterance
+from ramospeech.prefix_beam import warm_up
 from ramospeech.recognition import Reading
 from ramospeech.speech_lines import text_facts, text_lines
 from ramospeech.speech_to_text import Sentence, Text
@@ -67,6 +68,8 @@ def test_the_facts():
 
 @pytest.fixture
 def speech2text(capfd, small_mini):
+    warm_up()  # else the first call would say that it compiles
+
     def call(*arguments) -> tuple[int, str, str]:
         status = main(["speech2text", *map(str, arguments)])
         return status, *capfd.readouterr()
