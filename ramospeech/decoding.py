@@ -117,37 +117,42 @@ def _size(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
+def _begin(file: BinaryIO) -> bytes:
+    return os.pread(file.fileno(), BEGIN, 0)
+
+
 def _find_mp3(file: BinaryIO) -> Mp3 | None:
     """The frames of what begins like an MP3 file."""
-    begin = os.pread(file.fileno(), 3, 0)
-    return find_mp3(file, _size(file)) if begin[:1] == b"\xff" or begin == b"ID3" else None
+    return find_mp3(file, _size(file)) if _begin(file).startswith((b"\xff", b"ID3")) else None
 
 
 @contextmanager
 def _decoder(file: BinaryIO, mp3: Mp3 | None, path: Path) -> Iterator[Recording]:
+    """What decodes an open file, whose frames are known if it begins like an MP3 file."""
     with ExitStack() as stack:
         try:
             recording = _decode(file, mp3, stack)
         except soundfile.LibsndfileError as error:
             mp3 = mp3 or find_mp3(file, _size(file))  # behind something else
             if mp3 is None:
-                begin = os.pread(file.fileno(), BEGIN, 0)
-                raise ValueError(describe(path, begin, error.error_string)) from None
+                raise ValueError(describe(path, _begin(file), error.error_string)) from None
             recording = _decode(file, mp3, stack)
+        if mp3 is None and recording.format == "MP3":  # libsndfile takes AAC for it, and hears noise
+            raise ValueError(describe(path, _begin(file), "no MP3 file, though it begins like one"))
         yield recording
 
 
 def _decode(file: BinaryIO, mp3: Mp3 | None, stack: ExitStack) -> Recording:
-    """What decodes an open file, or a copy of it that libsndfile reads rightly."""
-    if mp3 and not mp3.is_stated:
-        return stack.enter_context(Recording(stack.enter_context(bare_copy(file, mp3)), mp3.samples))
-    return stack.enter_context(Recording(stack.enter_context(_finished(file) if mp3 is None else file)))
+    """What decodes the file, or a copy of it that libsndfile reads rightly."""
+    source = _finished(file) if mp3 is None else file if mp3.is_plain else bare_copy(file, mp3)
+    samples = None if mp3 is None or mp3.is_stated else mp3.samples
+    return stack.enter_context(Recording(stack.enter_context(source), samples))
 
 
 def _finished(file: BinaryIO) -> BinaryIO:
     """The file, or a copy whose end is marked as it should be. Raises ValueError where it is cut."""
     size = _size(file)
-    if os.pread(file.fileno(), 4, 0) == b"OggS":
+    if _begin(file).startswith(b"OggS"):
         last = last_page(file, size)
         check_one_stream(file, last)
         return file if last.is_marked else marked_copy(file, last)

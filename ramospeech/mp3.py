@@ -13,24 +13,38 @@ from mmap import ACCESS_READ, mmap
 from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
-KBITS = {  # a second, by the 4 bits that a header has for them; 0 stands for "free"
-    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG-1
-    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG-2 and 2.5
+LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+KBITS = {  # a second, by layer, whether it is MPEG-1, and 4 bits of a header; 0 stands for "free"
+    (3, True): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, True): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (3, False): LOW, (2, False): LOW,
 }
 RATES = (44_100, 48_000, 32_000)  # of MPEG-1; half of it in MPEG-2, a quarter in MPEG-2.5
 HALVINGS = {3: 0, 2: 1, 0: 2}  # by the 2 bits of a header for the version
-LAYER_3, MONO = 1, 3  # what 2 bits say
-IN_A_ROW = 3  # frames of one form that follow each other are no accident
+LAYERS = {1: 3, 2: 2}  # by 2 bits: MP3 is layer III; layer II is its older brother, MP2
+MONO = 3  # what 2 bits say
+IN_A_ROW = 3  # frames of one form that follow each other are no accident,
+FREE_IN_A_ROW = 10  # in free format, where any distance would do
 FARTHEST = 1 << 16  # bytes in front of the first frame, tags apart; with more it is something else
 LARGEST_FREE = 4096  # bytes of a frame in free format
 TAG_BY = 44  # bytes into a frame: until there a Xing or Info header has begun
+ID3V1 = 128  # bytes of the tag behind the frames that every decoder knows
 PART = 1 << 20  # bytes copied at once
+
+
+class Form(NamedTuple):
+    """What all frames of a file have in common."""
+
+    layer: int
+    rate: int  # samples a second
+    is_mono: bool
+    is_free: bool  # in "free format": no header states how many kilobits there are
 
 
 class Header(NamedTuple):
     """What the 4 bytes in front of a frame say."""
 
-    form: tuple[int, bool, bool]  # samples a second, one channel, free format: alike in all frames
+    form: Form
     size: int  # bytes, header included; in free format of the padding alone
     samples: int
 
@@ -38,12 +52,13 @@ class Header(NamedTuple):
 class Mp3(NamedTuple):
     """What was found in an MP3 file."""
 
-    spans: list[list[int]]  # where its frames begin and end, but for a header's in front
+    spans: list[list[int]]  # where its frames begin and end, with a header's in front if that is right
     rate: int
     frames: int
     samples: int
-    largest: int  # bytes of a frame
-    is_stated: bool  # whether a header in front of nothing but frames states just as many
+    largest: int = 0  # bytes of a frame
+    is_stated: bool = False  # whether a Xing or Info header states just as many frames
+    is_plain: bool = False  # whether nothing but tags lies around them
 
 
 def find_mp3(file: BinaryIO, size: int) -> Mp3 | None:
@@ -62,30 +77,31 @@ def find_mp3(file: BinaryIO, size: int) -> Mp3 | None:
 def bare_copy(file: BinaryIO, mp3: Mp3) -> BinaryIO:
     """The frames of a file and nothing else, so that libsndfile finds room for all of them.
 
-    It takes a file to hold as many frames as would fit in, were they all as large as the first: the
-    copy is made that long. Whoever reads it has to stop at `mp3.samples`.
+    Without a header, it takes a file to hold as many frames as would fit in, were they all as large
+    as the first: the copy is made that long, and whoever reads it has to stop at `mp3.samples`.
     """
     copy = TemporaryFile()
     for start, end in mp3.spans:
         file.seek(start)
         for place in range(start, end, PART):
             copy.write(file.read(min(PART, end - place)))
-    copy.truncate(max(copy.tell(), (mp3.frames + IN_A_ROW) * mp3.largest))
+    if not mp3.is_stated:
+        copy.truncate(max(copy.tell(), (mp3.frames + IN_A_ROW) * mp3.largest))
     return copy
 
 
 @lru_cache(maxsize=4096)
 def parse_header(header: bytes) -> Header | None:
-    """The 4 bytes in front of a frame of MPEG layer III; None where they are something else."""
+    """The 4 bytes in front of a frame of MPEG layer III or II; None where they are something else."""
     bits = int.from_bytes(header)
-    version, kbits, rate = bits >> 19 & 3, bits >> 12 & 15, bits >> 10 & 3
-    is_sync = len(header) == 4 and bits >> 21 == 0x7FF and bits >> 17 & 3 == LAYER_3
-    if not is_sync or version not in HALVINGS or kbits == 15 or rate == 3:
+    version, layer, kbits, rate = bits >> 19 & 3, bits >> 17 & 3, bits >> 12 & 15, bits >> 10 & 3
+    is_sync = len(header) == 4 and bits >> 21 == 0x7FF and version in HALVINGS and layer in LAYERS
+    if not is_sync or kbits == 15 or rate == 3:
         return None
-    is_first, is_mono, padding = version == 3, bits >> 6 & 3 == MONO, bits >> 9 & 1
-    hertz, samples = RATES[rate] >> HALVINGS[version], 1152 if is_first else 576
-    size = samples // 8 * KBITS[is_first][kbits] * 1000 // hertz + padding
-    return Header((hertz, is_mono, kbits == 0), size, samples)
+    layer, is_first, padding = LAYERS[layer], version == 3, bits >> 9 & 1
+    hertz, samples = RATES[rate] >> HALVINGS[version], 1152 if is_first or layer == 2 else 576
+    size = samples // 8 * KBITS[layer, is_first][kbits] * 1000 // hertz + padding
+    return Header(Form(layer, hertz, bits >> 6 & 3 == MONO, kbits == 0), size, samples)
 
 
 def _read(data: mmap, start: int) -> Mp3:
@@ -96,13 +112,21 @@ def _read(data: mmap, start: int) -> Mp3:
     if stated is None:
         return _count(data, start, first, free)
     frames, size = stated
-    is_plain = bool(frames and size) and start == _behind_id3(data)
-    if is_plain and _ends(data, start + size):  # no need to count
-        return Mp3([[behind, start + size]], first.form[0], frames, frames * first.samples, 0, True)
-    mp3 = _count(data, behind, first, free)
-    _check_stated(frames, size, mp3.frames, len(data) - start)
-    is_plain = is_plain and len(mp3.spans) == 1 and mp3.spans[0][0] == behind
-    return mp3._replace(is_stated=is_plain and mp3.frames == frames)
+    if frames and size and start + size <= len(data) and _find(data, start + size, len(data)) is None:
+        mp3 = Mp3([[behind, start + size]], first.form.rate, frames, frames * first.samples)
+    else:
+        mp3 = _count(data, behind, first, free)
+        if mp3.frames < frames:
+            raise ValueError(f"truncated: {mp3.frames} of {frames} frames")
+    return _with_header(mp3, [start, behind], data) if size and mp3.frames == frames else mp3
+
+
+def _with_header(mp3: Mp3, header: list[int], data: mmap) -> Mp3:
+    """The same, with the frame in front that states how many there are."""
+    (begin, end), *others = mp3.spans
+    is_plain = header[0] == _behind_id3(data) and header[1] == begin and not others
+    is_plain = is_plain and len(data) - end in (0, ID3V1)
+    return mp3._replace(spans=[header, *mp3.spans], is_stated=True, is_plain=is_plain)
 
 
 def _count(data: mmap, start: int, first: Header, free: int) -> Mp3:
@@ -116,16 +140,11 @@ def _count(data: mmap, start: int, first: Header, free: int) -> Mp3:
             spans.append([place, place + size])
     if not frames:
         raise ValueError("empty: no samples")
-    return Mp3(spans, first.form[0], frames, frames * first.samples, largest, is_stated=False)
-
-
-def _ends(data: mmap, place: int) -> bool:
-    """Whether no frame follows, and none is missing."""
-    return place <= len(data) and _header(data, place) is None
+    return Mp3(spans, first.form.rate, frames, frames * first.samples, largest)
 
 
 def _frames(
-    data: mmap, place: int | None, form: tuple[int, bool, bool], free: int
+    data: mmap, place: int | None, form: Form, free: int
 ) -> Iterator[tuple[int, int]]:
     """Where each frame is, and its size; tags and damage between them are passed over."""
     while place is not None:
@@ -157,14 +176,14 @@ def _find(data: mmap, place: int, end: int) -> int | None:
 
 
 def _is_row(data: mmap, place: int, may_be_cut: bool = False) -> bool:
-    """Whether frames follow each other here, three at least or all up to the end."""
+    """Whether some frames follow each other here, or all up to the end."""
     first = _header(data, place)
     free = _free_size(data, place)
-    for _ in range(IN_A_ROW):
+    for _ in range(FREE_IN_A_ROW if free else IN_A_ROW):
         header = _header(data, place)
         if header is None or first is None or header.form != first.form:
             return False
-        if header.form[2] and not free:
+        if header.form.is_free and not free:
             return False
         place += header.size + free
         if place >= len(data):
@@ -178,7 +197,7 @@ def _free_size(data: mmap, place: int) -> int:
     0 for one that states how many kilobits it has.
     """
     first = _header(data, place)
-    if first is None or not first.form[2]:
+    if first is None or not first.form.is_free:
         return 0
     for size in range(TAG_BY, LARGEST_FREE):
         second = _header(data, place + first.size + size)
@@ -198,13 +217,6 @@ def _stated(frame: bytes) -> tuple[int, int] | None:
         return None
     flags, *numbers = struct.unpack(">3I", frame[place + 4:place + 16])
     return (numbers.pop(0) if flags & 1 else 0), (numbers.pop(0) if flags & 2 else 0)
-
-
-def _check_stated(frames: int, size: int, found: int, found_size: int) -> None:
-    """Raise ValueError where frames are missing; some encoders count the one in front as well."""
-    missing = frames - found
-    if missing > 1 or (missing == 1 and found_size < size):
-        raise ValueError(f"truncated: {found} of {frames} frames")
 
 
 def _behind_id3(data: mmap) -> int:

@@ -55,14 +55,18 @@ def describe(path: Path, begin: bytes, reason: str) -> str:
             return what
     if text := _text(begin):
         return f"{text}, not a recording; download or export the recording itself"
-    return f"{_kind(begin) or reason}; read are {READ}; convert it: {ffmpeg_line(path)}"
+    if path.suffix in (".raw", ".pcm"):
+        return (f"raw samples, without a header that states their rate; if it is 16 kHz, of 16 bits: "
+                f"{ffmpeg_line(path, '-f s16le -ar 16000 -ac 1 ')}")
+    what = _kind(begin) or f"cannot be decoded ({reason.rstrip('.')})"
+    return f"{what}; read are {READ}; convert it: {ffmpeg_line(path)}"
 
 
-def ffmpeg_line(path: Path) -> str:
-    """The command that makes a file that is read of any that ffmpeg knows."""
+def ffmpeg_line(path: Path, flags: str = "") -> str:
+    """The command that makes a file that is read of any that ffmpeg knows; flags for raw samples."""
     target = path.with_suffix(".wav")
     target = path.with_name(f"{path.stem}-16k.wav") if target == path else target
-    return f"ffmpeg -i {_quoted(path)} -ar 16000 -ac 1 {_quoted(target)}"
+    return f"ffmpeg {flags}-i {_quoted(path)} -ar 16000 -ac 1 {_quoted(target)}"
 
 
 def _kind(begin: bytes) -> str | None:
