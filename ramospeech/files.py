@@ -2,13 +2,16 @@
 
 import glob
 import os
+import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 MEGABYTE = 1 << 20
+MOST_LINKS = 40  # as many as Linux follows
 
 
 def write_atomically(
@@ -16,27 +19,67 @@ def write_atomically(
 ) -> None:
     """Let `write` fill a draft beside `path`, then move it there.
 
-    Raises OSError, naming the path, where that fails; what was there before stays.
+    Where `path` is a link, the file that it leads to is written, and the link stays; into a pipe or
+    a device goes what the draft holds. Raises OSError, naming the path, where that fails; what was
+    there before stays.
     """
+    if is_stream(path):
+        _write_into(path, write)
+        return
     with _draft_of(path) as draft:
         write(draft)
         if outlast_power_cuts:
             _bring_to_disk(draft)
         draft.chmod(0o666 & ~_umask())  # some writers leave files that only their owner may read
-        draft.replace(path)
+        draft.replace(_destination(path))
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path leads to a pipe or a device, to be written into and not replaced."""
+    end = _destination(path)
+    return _number(end) is not None or (end.exists() and not end.is_file() and not end.is_dir())
+
+
+def _destination(path: Path) -> Path:
+    """Where links lead to; but /dev/stdout, and what is like it, stands for itself."""
+    for _ in range(MOST_LINKS):
+        if _number(path) is not None or not path.is_symlink():
+            return path
+        path = path.parent / path.readlink()
+    raise OSError(f"{path}: cannot be written (links that lead in a circle)")
+
+
+def _number(path: Path) -> int | None:
+    """The number of an open file that a path stands for: 1 for /dev/stdout."""
+    match = re.fullmatch(r"(?:/dev|/proc/self)/(?:fd/(\d+)|(stdout|stderr))", str(path))
+    return match and (int(match[1]) if match[1] else {"stdout": 1, "stderr": 2}[match[2]])
+
+
+def _write_into(path: Path, write: Callable[[Path], object]) -> None:
+    number = _number(end := _destination(path))
+    sys.stdout.flush()  # what was printed before comes first
+    try:
+        with TemporaryDirectory() as folder:
+            write(draft := Path(folder, "draft"))
+            target = open(end, "wb") if number is None else os.fdopen(os.dup(number), "wb")
+            with target, open(draft, "rb") as file:
+                shutil.copyfileobj(file, target)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written ({brief(error)})") from None
 
 
 @contextmanager
 def _draft_of(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; the draft is gone afterwards, and errors name the path."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    end = _destination(path)
+    draft = end.with_name(f".{end.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(end.parent)
         yield draft
     except ValueError:
         raise  # what is to be written is wrong, not the place
     except Exception as error:  # noqa: BLE001 every library has kinds of its own for a full disk
-        reason = "the disk is full" if _is_full(path.parent) else brief(error)
+        reason = "the disk is full" if _is_full(end.parent) else brief(error)
         raise OSError(f"{path}: cannot be written ({reason})") from None
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -47,9 +90,12 @@ def refuse_unwritable(path: Path) -> None:
     """Raise OSError, naming the path, where no file can be written; before hours of work, say."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: cannot be written (it is a folder)")
+    if is_stream(path):
+        return  # to open a pipe would wait for its reader, and to close it would be its end
+    end = _destination(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+        _make_folder(end.parent)
+        with NamedTemporaryFile(dir=end.parent, prefix=f".{end.name}."):
             pass
     except OSError as error:
         raise OSError(f"{path}: cannot be written ({brief(error)})") from None
@@ -67,7 +113,7 @@ def check_room(path: Path, size: int, needed: int) -> None:
     Raises OSError, naming the path and the bytes.
     """
     with _draft_of(path) as draft:
-        free = shutil.disk_usage(path.parent).free
+        free = shutil.disk_usage(draft.parent).free
         if free < needed:
             raise OSError(f"{needed:,} bytes are needed, {free:,} are free")
         with open(draft, "wb") as file:
@@ -78,8 +124,17 @@ def check_room(path: Path, size: int, needed: int) -> None:
 
 def remove_drafts(path: Path) -> None:
     """Remove what was left by processes that were killed while they wrote `path`."""
+    path = _destination(path)
     for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
         draft.unlink()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those above it. Raises NotADirectoryError, naming a file in the way."""
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise NotADirectoryError(f"{part} is no folder")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def brief(error: Exception) -> str:

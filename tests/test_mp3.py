@@ -90,7 +90,7 @@ def test_a_file_without_its_header_is_as_long_as_its_frames(tmp_path, rate, chan
 ])
 def test_what_lies_around_the_frames_is_no_sound(tmp_path, front, behind, capfd):
     content = encode(tmp_path)
-    header, *frames = frames_of(content)
+    _, *frames = frames_of(content)
     whole, bare = hear(tmp_path, content), hear(tmp_path, b"".join(frames))
     assert np.array_equal(hear(tmp_path, front + content + behind), whole)
     assert np.array_equal(hear(tmp_path, front + b"".join(frames) + behind), bare)
@@ -98,7 +98,7 @@ def test_what_lies_around_the_frames_is_no_sound(tmp_path, front, behind, capfd)
 
 
 def test_damage_in_the_middle_costs_no_more_than_itself(tmp_path):
-    header, *frames = frames_of(encode(tmp_path))
+    _, *frames = frames_of(encode(tmp_path))
     bare = hear(tmp_path, b"".join(frames))
     mended = hear(tmp_path, b"".join([*frames[:20], NOISE, *frames[20:]]))
     assert np.array_equal(mended, bare)
@@ -147,7 +147,7 @@ def test_a_header_of_another_encoder(tmp_path):
 @pytest.mark.parametrize("rate", RATES)
 def test_free_format(tmp_path, rate):
     """Frames of a size that no header states: they sound the same with their kilobits left out."""
-    header, *frames = frames_of(encode(tmp_path, rate, mode="CONSTANT"))
+    _, *frames = frames_of(encode(tmp_path, rate, mode="CONSTANT"))
     free = [frame[:2] + bytes([frame[2] & 0x0F]) + frame[3:] for frame in frames]
     assert np.array_equal(hear(tmp_path, b"".join(free)), hear(tmp_path, b"".join(frames)))
 
