@@ -163,7 +163,8 @@ def sounds_of(syllable: str) -> set[str]:
     """The ways in which espeak-ng may write a syllable: `hao3` is `X Au` with pitch 214."""
     base = base_syllable(syllable)
     initial = to_initials(base) if set(base) & set("aeiouv") else ""
-    final = {"yo": "io"}.get(base) or (to_finals(base, v_to_u=False) if initial or set(base) & set("aeiouv") else base)
+    has_final = initial or set(base) & set("aeiouv")
+    final = {"yo": "io"}.get(base) or (to_finals(base, v_to_u=False) if has_final else base)
     if final == "i" and initial:
         final = {"z": "i[", "c": "i[", "s": "i[", "zh": "i.", "ch": "i.", "sh": "i.",
                  "r": "i."}.get(initial, "i")
