@@ -1,9 +1,11 @@
 # make tutorial   set up, then run every notebook; pages in build/
 # make test       set up, then the unit tests and every notebook as a test
-# make test-slow  what takes minutes each
+# make test-slow  what takes minutes each, and the second half of test-portable
+# make test-portable  unit tests and quick notebooks, as here and as on a processor of 2008
 # make horovod    several workers: build Horovod once, install it where you are (set-up does it too)
 # make export     the notebook on distributed training as a script: build/06_distributed_training.py
-# make lab        JupyterLab on the first notebook
+# make lab        JupyterLab on working copies of the notebooks, in lab/
+# make lab-fresh  the same on new copies; yours are put aside, in lab-DATE/
 # make check-env  what is there, what is missing, and how to mend it
 
 SHELL := /bin/bash
@@ -19,9 +21,14 @@ ACTIVE = $(shell [ -n "$$VIRTUAL_ENV$$CONDA_PREFIX" ] && python -c "import torch
 	|| echo $(BIN)/python)
 # Progress bars are full of timings: off where outputs are compared.
 QUIET := TQDM_DISABLE=1
+# What PyTorch, its libraries and numba do on a processor that has neither AVX nor FMA.
+OLD_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+	NUMBA_CPU_NAME=generic
+# Seconds; a cell that takes longer hangs.
+CELL_TIMEOUT := 1800
+PORTABLE_TESTS = $(BIN)/python -m pytest -m "not slow"
 
-
-.PHONY: help setup horovod export tutorial test test-slow lab check-env clean
+.PHONY: help setup horovod export tutorial test test-slow test-portable lab lab-fresh check-env clean
 .DEFAULT_GOAL := help
 
 help:
@@ -56,7 +63,8 @@ test: setup
 	@$(BIN)/python -m ruff check --quiet
 	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/python -c "import matplotlib.pyplot" 2>/dev/null  # its first start warns: a cache of fonts
-	$(QUIET) $(BIN)/python -m pytest -m "not slow" --nbval --nbval-cell-timeout=600 tests notebooks
+	$(QUIET) $(BIN)/python -m pytest -m "not slow and not portable" \
+		--nbval --nbval-cell-timeout=$(CELL_TIMEOUT) tests notebooks
 
 # The page, the browser's driver, the lists of words; what cannot be had is said, and its tests are skipped.
 test-slow: setup
@@ -66,11 +74,22 @@ test-slow: setup
 	@command -v chromium >/dev/null \
 	 || echo "no browser is tested: install Chromium (as root: apt-get install chromium)" >&2
 	$(QUIET) $(BIN)/python -m pytest -m slow
+	$(QUIET) $(OLD_PROCESSOR) $(PORTABLE_TESTS)
 
-# Trusted, notebooks show their sounds before they are run.
+# The first half is, but for the notebooks' folder, what make test does.
+test-portable: setup
+	$(QUIET) $(PORTABLE_TESTS)
+	$(QUIET) $(OLD_PROCESSOR) $(PORTABLE_TESTS)
+
+# Trusted, notebooks show their sounds before they are run. JupyterLab would ask whether it may fetch news.
 lab: setup
-	@$(BIN)/jupyter trust $(NOTEBOOKS) >/dev/null
-	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(firstword $(NOTEBOOKS))
+lab-fresh: setup
+lab lab-fresh:
+	@$(BIN)/python -m ramospeech.lab $(if $(filter lab-fresh,$@),--fresh)
+	@$(BIN)/jupyter trust $(NOTEBOOKS:notebooks/%=lab/%) >/dev/null
+	@$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements >/dev/null 2>&1
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. \
+		$(firstword $(NOTEBOOKS:notebooks/%=lab/%))
 
 check-env:
 	@python="$(if $(ALIVE),$(BIN)/python,$(or $(PYTHON),$(shell command -v python3)))"; \

@@ -12,12 +12,13 @@ from nbconvert import PythonExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
 from ramospeech.files import write_text
+from ramospeech.paths import NOTEBOOKS, REPOSITORY
 
-NOTEBOOK = Path("notebooks/06_distributed_training.ipynb")
-BUILD = Path("build")
+NOTEBOOK = NOTEBOOKS / "06_distributed_training.ipynb"
+BUILD = REPOSITORY / "build"
 
 
-def export(notebook: Path, folder: Path = BUILD) -> Path:
+def export(notebook: Path = NOTEBOOK, folder: Path = BUILD) -> Path:
     """Write the script into `folder`; returns its path."""
     exporter = PythonExporter(exclude_input_prompt=True)
     exporter.register_preprocessor(

@@ -12,6 +12,10 @@ DATA_CONFIG = SHIPPED / "data_config"
 MODELS = SHIPPED / "models"
 SHIPPED_MODEL = MODELS / "audio-cmn.safetensors"
 SHIPPED_LANGUAGE_MODEL = DATA_CONFIG / "syllables.arpa"
+# What only a checkout has; the notebooks run in whatever folder they are started.
+REPOSITORY = PACKAGE.parent
+NOTEBOOKS = REPOSITORY / "notebooks"
+BENCHMARKS = REPOSITORY / "benchmarks"
 
 
 def data_dir() -> Path:

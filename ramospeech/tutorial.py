@@ -2,7 +2,7 @@
 
     python -m ramospeech.tutorial notebooks/*.ipynb
 
-Leaves executed copies and HTML pages in `build/`, and ends with a table. A notebook's headline is
+They run in the folder where it is started. Leaves executed copies and HTML pages in `build/`, and ends with a table. A notebook's headline is
 what its cell tagged `headline` prints.
 """
 
@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 BUILD = Path("build")
-CELL_TIMEOUT = 900  # seconds
+CELL_TIMEOUT = 1800  # seconds; a cell that takes longer hangs
 # The pages need none of the scripts that nbconvert would have a browser fetch.
 NOTHING_FROM_THE_NETWORK = {"require_js_url": "", "mathjax_url": "", "mermaid_js_url": ""}
 
@@ -54,7 +54,7 @@ def run_notebook(path: Path) -> Result:
     notebook = nbformat.read(path, as_version=4)
     started, error = time.monotonic(), None
     try:
-        _execute(notebook, path)
+        _execute(notebook, path.stem)
     except CellExecutionError as trouble:
         error = f"failed: {trouble.ename}: {trouble.evalue}".splitlines()[0]
     except (CellTimeoutError, DeadKernelError) as trouble:
@@ -67,10 +67,10 @@ def run_notebook(path: Path) -> Result:
     return Result(path.stem, seconds, error or find_headline(notebook), error is not None)
 
 
-def _execute(notebook: NotebookNode, path: Path) -> None:
-    with tqdm(total=len(notebook.cells), desc=path.stem, unit="cell") as bar:
+def _execute(notebook: NotebookNode, name: str) -> None:
+    with tqdm(total=len(notebook.cells), desc=name, unit="cell") as bar:
         client = NotebookClient(
-            notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}},
+            notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": os.getcwd()}},
             extra_arguments=["--log-level=40"],  # errors, not that local sockets are not encrypted
             on_cell_complete=lambda cell, cell_index: bar.update(cell_index + 1 - bar.n),
         )

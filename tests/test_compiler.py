@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from llvmlite.binding import get_host_cpu_name
 from numba.core.dispatcher import Dispatcher
 
 from ramospeech import alignment, compiled_beam
@@ -38,6 +39,16 @@ def run_script(folder: Path, **environment: str) -> list[str]:
 def test_the_second_start_loads(tmp_path):
     assert run_script(tmp_path) == ["3", "0", "1"]
     assert run_script(tmp_path) == ["3", "1", "0"]
+
+
+def test_code_for_one_processor_is_not_run_on_another(tmp_path):
+    """Both are kept, side by side: a folder may be shared by machines."""
+    if (host := get_host_cpu_name()) == "generic":
+        pytest.skip("LLVM does not know this processor")
+    for name in (host, "generic"):
+        assert run_script(tmp_path, NUMBA_CPU_NAME=name) == ["3", "0", "1"]
+    for name in (host, "generic"):
+        assert run_script(tmp_path, NUMBA_CPU_NAME=name) == ["3", "1", "0"]
 
 
 def test_where_nothing_can_be_kept_it_compiles_each_time(tmp_path):

@@ -101,9 +101,25 @@ def test_test_runs_the_tests_and_the_notebooks(house):
     make(house, "setup")
     _, (*_, ruff, mypy, _, command), _ = make(house, "test")
     assert ruff.startswith("-m ruff check") and mypy.startswith("-m mypy")
-    assert command.startswith("-m pytest") and "--nbval " in command and "not slow" in command
+    assert command.startswith("-m pytest -m not slow and not portable --nbval ")
     assert command.endswith("tests notebooks")
-    assert make(house, "test-slow")[1][-1] == "-m pytest -m slow"
+    assert make(house, "test-slow")[1][-2:] == ["-m pytest -m slow", "-m pytest -m not slow"]
+
+
+NOTING_THE_PROCESSOR = 'echo "$ATEN_CPU_CAPABILITY $ONEDNN_MAX_CPU_ISA $MKL_ENABLE_INSTRUCTIONS $NUMBA_CPU_NAME" >> {}'
+
+
+@pytest.mark.parametrize("target, processors", [
+    ("test", [""]), ("test-portable", ["", "default SSE41 SSE4_2 generic"]),
+    ("test-slow", ["", "default SSE41 SSE4_2 generic"]),
+])
+def test_portable_tests_run_as_on_an_old_processor(house, target, processors):
+    make(house, "setup")
+    python, seen = house / ".venv" / "bin" / "python", house / "seen"
+    noting = f"esac\ncase \"$*\" in *pytest*) {NOTING_THE_PROCESSOR.format(seen)} ;; esac"
+    python.write_text(python.read_text().replace("esac", noting))
+    assert make(house, target)[0] == 0
+    assert [line.strip() for line in seen.read_text().splitlines()] == processors
 
 
 @pytest.mark.parametrize("pip_status", [0, 1])
@@ -113,14 +129,26 @@ def test_slow_tests_try_to_have_the_page_and_run_without_it(house, pip_status):
     without = f"esac\ncase \"$*\" in *gradio*) exit 1 ;; *demo*) exit {pip_status} ;; esac"
     python.write_text(python.read_text().replace("esac", without))
     status, notes, said = make(house, "test-slow")
-    assert status == 0 and notes[-1] == "-m pytest -m slow"
-    assert notes[-2].startswith("-m pip install") and notes[-2].endswith(".[demo,browser,language]")
+    assert status == 0 and notes[-2] == "-m pytest -m slow"
+    assert notes[-3].startswith("-m pip install") and notes[-3].endswith(".[demo,browser,language]")
     assert ("page and tables are not tested" in said) == bool(pip_status)
 
 
 def test_slow_tests_find_the_page_there(house):
     make(house, "setup")
     assert not any("pip" in note for note in make(house, "test-slow")[1])
+
+
+@pytest.mark.parametrize("target, flags", [("lab", ""), ("lab-fresh", " --fresh")])
+def test_lab_opens_copies_with_the_repository_as_root(house, target, flags):
+    make(house, "setup")
+    jupyter = house / ".venv" / "bin" / "jupyter"
+    shutil.copy(house / "stub", jupyter)
+    status, (copying, *rest), _ = make(house, target)
+    assert status == 0 and copying == f"-m ramospeech.lab{flags}"
+    assert rest[0] == "trust lab/01_a.ipynb lab/02_b.ipynb"
+    assert rest[-1].startswith("lab --ip=127.0.0.1")
+    assert rest[-1].endswith("--ServerApp.root_dir=. lab/01_a.ipynb")
 
 
 def test_without_python_it_says_what_to_install(house):
@@ -132,4 +160,5 @@ def test_without_python_it_says_what_to_install(house):
 def test_help_names_every_target(house):
     printed = subprocess.run(["make", "-s"], cwd=house, capture_output=True, text=True).stdout
     named = {line.split()[1] for line in printed.splitlines()}
-    assert named == {"tutorial", "test", "test-slow", "horovod", "export", "lab", "check-env"}
+    assert named == {"tutorial", "test", "test-slow", "test-portable", "horovod", "export", "lab",
+                     "lab-fresh", "check-env"}

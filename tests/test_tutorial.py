@@ -46,7 +46,7 @@ def test_notebooks_are_run_and_headlines_shown(folder, capfd):
     assert sorted(os.listdir("build")) == ["01_first.html", "01_first.ipynb"]
     executed = nbformat.read("build/01_first.ipynb", as_version=4)
     assert [cell.execution_count for cell in executed.cells[1:]] == [1, 2]
-    assert executed.cells[1].outputs[0].text == "lessons\n"  # it ran where it lies
+    assert executed.cells[1].outputs[0].text == f"{folder.name}\n"  # not in that of the notebook
     assert "the answer is 42" in Path("build/01_first.html").read_text()
     assert Path(first).read_bytes() == before  # the notebook itself stays as it is
 
