@@ -28,8 +28,8 @@ def main(arguments: list[str]) -> int:
     if arguments and (aside := put_aside(LAB)):
         print(f"your copies are now in {aside.name}/")
     for name in copy_missing(NOTEBOOKS, LAB):
-        print(f"lab/{name} was made of an older notebook. Your copy is kept; for a new one rename or delete it,"
-              " or put all of them aside: make lab-fresh")
+        print(f"lab/{name} was made of an older notebook. Your copy is kept; for a new one rename or"
+              " delete it, or put all of them aside: make lab-fresh")
     return 0
 
 

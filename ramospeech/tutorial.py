@@ -2,8 +2,8 @@
 
     python -m ramospeech.tutorial notebooks/*.ipynb
 
-They run in the folder where it is started. Leaves executed copies and HTML pages in `build/`, and ends with a table. A notebook's headline is
-what its cell tagged `headline` prints.
+They run in the folder where it is started. Leaves executed copies and HTML pages in `build/`, and ends
+with a table. A notebook's headline is what its cell tagged `headline` prints.
 """
 
 import os

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hangs import HANGS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -41,7 +42,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list, url: str, log: Path, seconds: float = 120, **options
+def running(command: list, url: str, log: Path, seconds: float = HANGS, **options
             ) -> Iterator[subprocess.Popen]:
     """A server that runs while it answers at `url`, and is asked to end afterwards."""
     with open(log, "w") as file, subprocess.Popen(
@@ -51,13 +52,13 @@ def running(command: list, url: str, log: Path, seconds: float = 120, **options
             yield server
         finally:
             server.terminate()
-            server.wait(60)
+            server.wait(HANGS)
 
 
 def wait_until_it_answers(url: str, server: subprocess.Popen, log: Path, end: float) -> None:
     while True:
         try:
-            urllib.request.urlopen(url, timeout=10).close()
+            urllib.request.urlopen(url, timeout=HANGS).close()
             return
         except OSError:
             assert server.poll() is None and time.monotonic() < end, log.read_text()

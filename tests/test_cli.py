@@ -434,7 +434,7 @@ def test_what_cannot_be_downloaded_or_prepared(ramospeech, tmp_path):
 def run_command(*arguments: bytes | str | Path, **environment: str):
     return subprocess.run(
         [sys.executable, "-m", "ramospeech.cli", *arguments], capture_output=True,
-        env=os.environ | environment, timeout=100,
+        env=os.environ | environment, timeout=HANGS,
     )
 
 

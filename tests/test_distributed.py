@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from hangs import HANGS
 from test_house import REPOSITORY
 
 from ramospeech.checkpoints import load_checkpoint
@@ -34,7 +35,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
 
 
-def run(*command, timeout: float = 300) -> subprocess.CompletedProcess:
+def run(*command, timeout: float = HANGS) -> subprocess.CompletedProcess:
     return subprocess.run(list(map(str, command)), env=environment(), capture_output=True,
                           text=True, timeout=timeout)
 
@@ -141,7 +142,7 @@ def test_an_error_of_one_worker_ends_all(small_mini, tmp_path):
                           "        raise SystemExit(3)\n    for _ in range(2):")
     (tmp_path / "broken.py").write_text(broken)
     done = run(HOROVODRUN, "-np", 2, "-H", "localhost:2", sys.executable, tmp_path / "broken.py",
-               tmp_path / "out", timeout=200)
+               tmp_path / "out")
     assert done.returncode != 0 and not (tmp_path / "out").exists()
 
 
@@ -160,7 +161,7 @@ class Job:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, pattern: str, seconds: float = 240) -> None:
+    def wait_for(self, pattern: str, seconds: float = HANGS) -> None:
         def is_there() -> bool:
             assert self.process.poll() is None or re.search(pattern, self.said()), self.said()
             return re.search(pattern, self.said()) is not None
@@ -181,7 +182,7 @@ class Job:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(240)
+        return self.process.wait(HANGS)
 
 
 def wait_until(is_true: Callable[[], bool], seconds: float, why: Callable[[], str]) -> None:

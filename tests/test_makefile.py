@@ -106,7 +106,8 @@ def test_test_runs_the_tests_and_the_notebooks(house):
     assert make(house, "test-slow")[1][-2:] == ["-m pytest -m slow", "-m pytest -m not slow"]
 
 
-NOTING_THE_PROCESSOR = 'echo "$ATEN_CPU_CAPABILITY $ONEDNN_MAX_CPU_ISA $MKL_ENABLE_INSTRUCTIONS $NUMBA_CPU_NAME" >> {}'
+NOTING_THE_PROCESSOR = ('echo "$ATEN_CPU_CAPABILITY $ONEDNN_MAX_CPU_ISA $MKL_ENABLE_INSTRUCTIONS '
+                        '$NUMBA_CPU_NAME" >> {}')
 
 
 @pytest.mark.parametrize("target, processors", [

@@ -8,6 +8,7 @@ a network's weights come to, what is installed. What matters about these, the ce
 import ast
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -64,15 +65,15 @@ def test_time_is_not_compared(cell):
 def asserts(cell) -> bool:
     """By a statement, or by what it prints, which is compared: `at most 10 %: True`."""
     printed = "".join(output.get("text", "") for output in cell.outputs)
-    return not is_ignored(cell) and printed.endswith("True\n") or any(
-        isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+    stated = any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+    return stated or (not is_ignored(cell) and printed.endswith("True\n"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_what_a_network_says_is_asserted_where_it_is_not_compared(path):
     """In the cell itself, or in the next one."""
     cells = code_cells(nbformat.read(path, as_version=4))
-    assert [cell.source for cell, after in zip(cells, cells[1:])
+    assert [cell.source for cell, after in pairwise(cells)
             if "model" in tags(cell) and "installed" not in tags(cell)
             and not asserts(cell) and not asserts(after)] == []
 
@@ -93,8 +94,8 @@ def nbval(folder: Path, *outputs, **metadata) -> bool:
               "display(Image(data=b'\\x89PNG\\r\\n\\x1a\\n' + bytes(100), format='png', width=1, height=1))")
     cell = new_code_cell(source, outputs=list(outputs), metadata=metadata, execution_count=1)
     nbformat.write(new_notebook(cells=[cell]), folder / "one.ipynb")
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "--nbval", "-p", "no:cacheprovider", "one.ipynb"],
-                          cwd=folder, capture_output=True, text=True)
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "-p", "no:cacheprovider", "one.ipynb"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return done.returncode == 0
 

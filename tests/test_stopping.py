@@ -58,7 +58,7 @@ def start_training(folder: Path, *flags: str) -> subprocess.Popen:
 def test_a_signal_saves_and_says_how_to_go_on(small_mini, tmp_path, number, whole_group):
     process = start_training(tmp_path, "--workers", "2", "--save_minutes", "60")
     (os.killpg if whole_group else os.kill)(process.pid, number)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=HANGS)
     assert process.returncode == 0, err
     assert "Traceback" not in err and err.count("once more stops at once") == 1
     said, command = out.splitlines()[-2:]
@@ -84,7 +84,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 
 def train_batch(*_):
     print("a step begins", flush=True)
-    time.sleep(100)
+    time.sleep(7200)
 
 training.Trainer.train_batch = train_batch
 sys.exit(cli.main(["train", "--model_path", sys.argv[1], "--workers", "0"]))
@@ -101,6 +101,6 @@ def test_a_second_signal_does_not_wait(small_mini, tmp_path, number, status):
     while "once more stops at once" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(number)
-    process.communicate(timeout=50)
+    process.communicate(timeout=HANGS)
     assert process.returncode == status
     assert load_checkpoint(tmp_path / "dfcnn" / "checkpoint.pt")["step"] == 0
