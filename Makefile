@@ -26,6 +26,7 @@ OLD_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE
 	NUMBA_CPU_NAME=generic
 # Seconds; a cell that takes longer hangs.
 CELL_TIMEOUT := 1800
+LAB_FLAGS = --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=.
 PORTABLE_TESTS = $(BIN)/python -m pytest -m "not slow"
 
 .PHONY: help setup horovod export tutorial test test-slow test-portable lab lab-fresh check-env clean
@@ -87,9 +88,8 @@ lab-fresh: setup
 lab lab-fresh:
 	@$(BIN)/python -m ramospeech.lab $(if $(filter lab-fresh,$@),--fresh)
 	@$(BIN)/jupyter trust $(NOTEBOOKS:notebooks/%=lab/%) >/dev/null
-	@$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements >/dev/null 2>&1
-	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. \
-		$(firstword $(NOTEBOOKS:notebooks/%=lab/%))
+	@$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements 2>/dev/null
+	$(BIN)/jupyter lab $(LAB_FLAGS) $(firstword $(NOTEBOOKS:notebooks/%=lab/%))
 
 check-env:
 	@python="$(if $(ALIVE),$(BIN)/python,$(or $(PYTHON),$(shell command -v python3)))"; \

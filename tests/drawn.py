@@ -36,7 +36,7 @@ def describe(axis) -> dict:
 
 def means(values) -> dict:
     """The shape of an array, and the mean of each of its parts."""
-    array = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+    array: np.ndarray = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     parts = [array]
     for dimension in range(array.ndim):
         parts = [piece for part in parts for piece in np.array_split(part, PARTS, dimension)]

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +16,11 @@ import pytest
 import soundfile
 import torch
 from browser import free_port, open_browser, running, start_playwright
+from hangs import HANGS
 from test_house import NOTEBOOKS, REPOSITORY, code_cells
 from torchaudio.functional import resample
 
+from ramospeech import lab
 from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.corpus_mini import manifest_path, speak_utterance
 from ramospeech.files import MEGABYTE
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 MICROPHONE_RATE = 48_000  # what Chromium takes for a microphone
 SECOND = 1_000  # in the milliseconds of Playwright
-ANSWER = 60 * SECOND  # until the page must have answered
+ANSWER = HANGS * SECOND  # until the page must have answered
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,7 @@ def test_recordings_are_gone_when_the_command_ends(tmp_path, number):
         upload(address, MEGABYTE)
         assert list(tmp_path.rglob("a.wav"))
         process.send_signal(number)
-        process.wait(60)
+        process.wait(HANGS)
     assert list(tmp_path.rglob("a.wav")) == []
 
 
@@ -192,13 +193,16 @@ def lab_commands() -> list[list[str]]:
     said = subprocess.run(["make", "--dry-run", "lab"], cwd=REPOSITORY, capture_output=True,
                           text=True, check=True).stdout
     jupyter = str(Path(sys.executable).with_name("jupyter"))
-    return [[jupyter, *shlex.split(line.removesuffix(">/dev/null"))[1:]]
+    return [[jupyter, *shlex.split(line.rpartition(">/dev/null")[0].removesuffix("2") or line)[1:]]
             for line in said.splitlines() if "bin/jupyter " in line]
 
 
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
-    """Where JupyterLab is; its own settings and state lie in `folder`, beside the notebooks."""
+    """Where JupyterLab is; `folder` is its repository, and has its settings and its state."""
+    lab.copy_missing(REPOSITORY / "notebooks", folder / "lab")
+    for name in ("README.md", "docs"):
+        (folder / name).symlink_to(REPOSITORY / name)
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     # All cells are then on the page at once, not only those that can be seen.
@@ -208,11 +212,11 @@ def jupyterlab(folder: Path) -> Iterator[str]:
               "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     environment = os.environ | {name: str(folder / place) for name, place in places.items()}
     environment["PYTHONPATH"] = str(REPOSITORY)  # the kernel's folder is another
-    *before, lab = lab_commands()
+    *before, last = lab_commands()
     for command in before:
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     port = free_port()
-    command = [*lab, "--no-browser", f"--port={port}", "--IdentityProvider.token="]
+    command = [*last, "--no-browser", f"--port={port}", "--IdentityProvider.token="]
     with running(command, f"http://127.0.0.1:{port}/lab", folder / "log", cwd=folder,
                  env=environment):
         yield f"http://127.0.0.1:{port}/lab"
@@ -220,10 +224,10 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def notebook_page(playwright, folder: Path, name: str):
-    """A notebook, opened in JupyterLab, whose folder is that of the notebooks."""
+    """A working copy of a notebook, opened as `make lab` does."""
     with jupyterlab(folder) as address, open_browser(playwright) as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.goto(f"{address}/tree/{name}")
+        page.goto(f"{address}/tree/lab/{name}")
         page.locator(".jp-CodeCell").first.wait_for(timeout=ANSWER)
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=ANSWER)
         yield page
@@ -257,9 +261,17 @@ def check_pictures_and_players(page, name: str) -> None:
 
 @pytest.mark.parametrize("name", [path.name for path in NOTEBOOKS])
 def test_a_notebook_that_is_opened_shows_and_plays_what_it_holds(playwright, tmp_path, name):
-    shutil.copytree(REPOSITORY / "notebooks", tmp_path / "notebooks")
     with notebook_page(playwright, tmp_path, name) as page:
         check_pictures_and_players(page, name)
+
+
+def test_links_lead_to_notebooks_and_pages_and_no_news_are_offered(playwright, tmp_path):
+    with notebook_page(playwright, tmp_path, "02_features.ipynb") as page:
+        for target in ("03_dfcnn_model.ipynb", "../docs/how-low-can-it-go.md"):
+            page.locator(f"a[href*='{Path(target).name}']").first.click()
+            page.get_by_role("tab", name=Path(target).name).wait_for(timeout=ANSWER)
+            page.get_by_role("tab", name="02_features.ipynb").click()
+        assert page.get_by_text("official Jupyter news").count() == 0
 
 
 def test_a_notebook_runs_in_jupyterlab(playwright, tmp_path):
@@ -269,13 +281,12 @@ def test_a_notebook_runs_in_jupyterlab(playwright, tmp_path):
         notebook = nbformat.read(path, as_version=4)
         for cell in code_cells(notebook):
             cell.outputs, cell.execution_count = [], None
-        (tmp_path / "notebooks").mkdir(exist_ok=True)
-        nbformat.write(notebook, tmp_path / "notebooks" / path.name)
-    (tmp_path / "benchmarks").symlink_to(REPOSITORY / "benchmarks")  # results, which it reads
+        (tmp_path / "lab").mkdir(exist_ok=True)
+        nbformat.write(notebook, tmp_path / "lab" / path.name)
     with notebook_page(playwright, tmp_path, name) as page:
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        page.wait_for_function(AT_REST, timeout=10 * ANSWER)
+        page.wait_for_function(AT_REST, timeout=ANSWER)
         assert page.locator(COMPLAINTS).all_inner_texts() == []
         prompts = page.evaluate(PROMPTS)
         assert prompts == [f"[{number}]:" for number in range(1, len(prompts) + 1)]

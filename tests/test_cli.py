@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from hangs import HANGS
 
 from ramospeech import __version__, evaluation, training
 from ramospeech.checkpoints import load_checkpoint, load_model, save_checkpoint, save_model

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hangs import HANGS
 
 from ramospeech.checkpoints import load_checkpoint
 from ramospeech.stopping import StopRequest

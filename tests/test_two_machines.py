@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hangs import HANGS
 from test_distributed import FLAGS, HOROVODRUN, Job, built, losses, wait_until
 from test_distributed import NOTEBOOK as SCRIPT_NOTEBOOK
 
@@ -133,7 +134,7 @@ def test_two_machines_train_together(small_mini, machines, tmp_path):
     job = launch(machines, tmp_path, "--", "--epochs", 2)
     job.wait_for("epoch +1 ")
     assert all(processes_in(machine, "06_distributed_training.py") for machine in machines)
-    assert job.process.wait(200) == 0, job.said()
+    assert job.process.wait(HANGS) == 0, job.said()
     state = load_checkpoint(tmp_path / "far" / "checkpoint.pt")
     assert (state["epoch"], state["step"]) == (2, 6)  # four utterances a step, two on each
 
