@@ -17,7 +17,8 @@ from operator import add
 from typing import BinaryIO, NamedTuple
 
 from ramospeech.pinyin import respell
-from ramospeech.word_lattice import Lattice, given
+from ramospeech.typed_pinyin import Item, Typed, read_line
+from ramospeech.word_lattice import Lattice, Slot
 from ramospeech.word_model import WordModel
 
 LONGEST_RUN = 200  # syllables that are read as one; longer runs are cut, so that memory is bounded
@@ -58,29 +59,61 @@ class Converter:
         syllables has its own ways; their probabilities are multiplied.
         """
         best = [Candidate("", 0.0, 0.0)]
-        for piece in self._pieces(line.split()):
-            ways = self._write(piece, count)
+        for part in self._parts(line):
+            ways = [Candidate(part, 0.0, 0.0)] if isinstance(part, str) else self._write(part, count)
             longer = [Candidate(*map(add, old, new)) for old in best for new in ways]
             best = nlargest(count, longer, key=lambda item: item.score)
         return best
 
-    def _write(self, piece: list[str], count: int) -> list[Candidate]:
-        if not self._can_write(piece[0]):
-            return [Candidate(" ".join(piece), 0.0, 0.0)]
-        lattice = Lattice.build(given(map(respell, piece)), self.model)
+    def not_understood(self, line: str) -> list[str]:
+        """The words of a line that might have been meant as pinyin, and pass through."""
+        return [item.text for piece in read_line(line) for item in piece
+                if item.odd or item.syllables and not all(map(self._slot, item.syllables))]
+
+    def _write(self, slots: list[Slot], count: int) -> list[Candidate]:
+        lattice = Lattice.build(slots, self.model)
         return [Candidate(writing.hanzi, writing.score, lattice.log_prob(writing.hanzi))
                 for writing in lattice.best(count)]
 
-    def _pieces(self, items: list[str]) -> Iterator[list[str]]:
-        """Runs of what can be written, and of what cannot."""
-        for writable, group in groupby(items, key=self._can_write):
-            run = list(group)
-            step = LONGEST_RUN if writable else len(run)
-            for start in range(0, len(run), step):
-                yield run[start:start + step]
+    def _parts(self, line: str) -> Iterator[list[Slot] | str]:
+        """Runs of what can be written, cut where they are too long, and what passes through."""
+        for writable, run in groupby(self._read(line), key=lambda item: not isinstance(item, str)):
+            items = list(run)
+            if not writable:
+                yield "".join(items)
+                continue
+            for start in range(0, len(items), LONGEST_RUN):
+                yield items[start:start + LONGEST_RUN]
 
-    def _can_write(self, item: str) -> bool:
-        return item == item.lower() and bool(self.model.readings((respell(item),)))
+    def _read(self, line: str) -> Iterator[Slot | str]:
+        """Every syllable, every other word or sign, and the spaces that stay."""
+        before: list[Item] = []
+        for piece in read_line(line):
+            if before and self._has_space(before, piece):
+                yield " "
+            for item in piece:
+                slots = [self._slot(typed) for typed in item.syllables]
+                yield from slots if slots and all(slots) else [item.text]
+            before = piece
+
+    def _has_space(self, before: list[Item], after: list[Item]) -> bool:
+        """Hanzi have none beside them; what passes through keeps them, and `hao3, ni3` does."""
+        left, right = self._can_write(before[-1]), self._can_write(after[0])
+        if not left and not right:
+            return True
+        signs = [item.text for item, piece in ((before[-1], before), (after[0], after))
+                 if len(piece) > 1 and not self._can_write(item)]
+        return any(text.isascii() and not text.isalnum() for text in signs)
+
+    def _can_write(self, item: Item) -> bool:
+        return bool(item.syllables) and all(map(self._slot, item.syllables))
+
+    def _slot(self, typed: Typed) -> Slot:
+        """What may be meant by a syllable; nothing where no hanzi is read so."""
+        tones = (1, 2, 3, 4, 5) if typed.tone is None else (typed.tone,)
+        syllables = [respell(f"{typed.base}{tone}") for tone in tones]
+        return {syllable: 0.0 for syllable in syllables
+                if self.model.spoken_as(((syllable, 0.0),), False).keys() & self.model.words.keys()}
 
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[str]:

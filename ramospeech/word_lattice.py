@@ -120,16 +120,20 @@ def _arcs_by_end(slots: Sequence[Slot], model: WordModel) -> list[list[Arc]]:
 
 
 def _arcs_from(start: int, slots: Sequence[Slot], model: WordModel) -> Iterator[Arc]:
-    """Grow words syllable by syllable, as long as a word begins so."""
-    begun: list[tuple[tuple[str, ...], float]] = [((), 0.0)]
+    """Grow words syllable by syllable, as long as a word begins so.
+
+    `begun` has what dictionaries write, with what was said and its weight.
+    """
+    begun: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {(): ((), 0.0)}
     for end in range(start + 1, min(start + LONGEST, len(slots)) + 1):
-        begun = [((*syllables, syllable), sound + weight) for syllables, sound in begun
-                 for syllable, weight in slots[end - 1].items()]
-        if end - start > 1:  # a single syllable need not be looked up twice
-            begun = [item for item in begun if model.begins_word(item[0])]
-        for syllables, sound in begun:
-            for word, frequency in model.readings(syllables).items():
-                yield Arc(start, end, word, syllables, frequency, sound)
+        ways = model.spoken_as(tuple(slots[end - 1].items()), end - start > 1)
+        begun = {(*written, syllable): ((*said, other), sound + weight)
+                 for written, (said, sound) in begun.items()
+                 for syllable, (other, weight) in ways.items()
+                 if end == start + 1 or model.begins_word((*written, syllable))}
+        for written, (said, sound) in begun.items():
+            for word, frequency in model.readings(written).items():
+                yield Arc(start, end, word, said, frequency, sound)
 
 
 def _heaviest(count: int, writings: Iterable[Writing]) -> list[Writing]:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from ramospeech.files import brief
 from ramospeech.paths import DATA_CONFIG
+from ramospeech.pinyin import base_syllable
 
 TABLES = DATA_CONFIG / "language"
 BILLION = 10**9  # the counts of words are out of so many
@@ -41,6 +42,7 @@ class Weights(NamedTuple):
 
     unseen: float = 6.0  # how much each different follower of a word speaks for unseen ones
     hanzi: float = 0.5  # how much the two hanzi that meet between words count
+    neutral: float = 6.0  # the price of a neutral tone for a full one, or the other way in a word
 
 
 class Followers(NamedTuple):
@@ -70,7 +72,8 @@ class WordModel:
     weights: Weights = Weights()
 
     def __post_init__(self) -> None:
-        for name in ("readings", "after_word", "after_hanzi", "attraction"):  # asked over and over
+        for name in ("readings", "begins_word", "spoken_as", "after_word", "after_hanzi",
+                     "attraction"):  # asked over and over
             remembered = lru_cache(maxsize=1 << 18)(getattr(self, name))
             object.__setattr__(self, name, remembered)
 
@@ -92,6 +95,29 @@ class WordModel:
         place = bisect_left(self._sorted_readings, beginning)
         return any(reading.startswith(beginning)
                    for reading in self._sorted_readings[place:place + 1])
+
+    def spoken_as(
+        self, slot: tuple[tuple[str, float], ...], inside: bool
+    ) -> dict[str, tuple[str, float]]:
+        """The syllables of the dictionary that may be meant by one that was said.
+
+        `slot` has syllables with their weights (logarithms). Each stands for itself, and at the
+        price `weights.neutral` a neutral tone for any other (知道 `zhi1 dao`), and `inside` a word any
+        other for the neutral one (这个 `zhe4 ge4`). Gives what was said for each, and its weight.
+        """
+        ways: dict[str, tuple[str, float]] = {}
+        for said, weight in slot:
+            priced = dict.fromkeys(self._with_other_tone(said, inside), weight - self.weights.neutral)
+            for meant, value in {**priced, said: weight}.items():
+                if meant not in ways or value > ways[meant][1]:
+                    ways[meant] = said, value
+        return ways
+
+    def _with_other_tone(self, syllable: str, inside: bool) -> list[str]:
+        base = base_syllable(syllable)
+        if base == syllable:
+            return [other for tone in "1234" if self.words.get(other := base + tone)]
+        return [base] if inside else []
 
     @cached_property
     def _sorted_readings(self) -> list[str]:

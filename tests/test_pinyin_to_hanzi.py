@@ -1,6 +1,7 @@
 """Lines of pinyin into lines of hanzi, and what passes through."""
 
 import io
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from ramospeech.pinyin import Inventory, hanzi_to_pinyin
 from ramospeech.pinyin_to_hanzi import LONGEST_RUN, Converter, read_lines
+from ramospeech.word_model import TABLES
 
 CONVERTER = Converter.load()
 
@@ -24,11 +26,58 @@ def test_plain_sentences_come_back(hanzi):
     ("", ""), ("   ", ""),
     ("NBA", "NBA"), ("wo3 ai4 NBA 2 K", "我爱NBA 2 K"), ("<UNK> gu3", "<UNK>股"),
     ("fong3 shang4 hai3", "fong3上海"), ("ni3 hao3 ， shi4 jie4 ！", "你好，世界！"),
-    ("Ni3 hao3", "Ni3好"), ("nü3 ren2", "女人"), ("nu\u03083 ren2", "女人"), ("ma5", "吗"),
+    ("nü3 ren2", "女人"), ("nu\u03083 ren2", "女人"), ("ma5", "吗"),
     ("12.5 %", "12.5 %"), ("你 hao3", "你好"),
 ])
 def test_what_is_no_syllable_passes_through(line, hanzi):
     assert CONVERTER.convert(line) == hanzi
+
+
+@pytest.mark.parametrize("line, hanzi", [
+    ("ni3 hao3, shi4 jie4!", "你好, 世界!"), ("ni3 hao3，shi4 jie4。", "你好，世界。"),
+    ("(ni3 hao3)", "(你好)"), ('"ni3 hao3" ta1 shuo1.', '"你好" 他说.'), ("ni3-hao3", "你-好"),
+    ("3yue4 15 ri4", "3月15日"), ("NBA, wo3", "NBA, 我"),
+])
+def test_signs_stay_where_they_were(line, hanzi):
+    assert CONVERTER.convert(line) == hanzi
+
+
+@pytest.mark.parametrize("line", [
+    "shang4hai3 zhi2wu4yuan2", "shàng hǎi zhí wù yuán", "shànghǎi zhíwùyuán", "shang hai zhi wu yuan",
+    "shanghai zhiwuyuan", "Shang4 Hai3 Zhi2 wu4 yuan2", "SHANG4HAI3 ZHI2 WU4 YUAN2",
+    "shang４ hai３ zhi２ wu４ yuan２", "shang⁴ hai³ zhi² wu⁴ yuan²",
+    unicodedata.normalize("NFD", "shàng hǎi zhíwùyuán"),
+])
+def test_the_same_in_many_spellings(line):
+    assert CONVERTER.convert(line) == "上海植物园"
+
+
+@pytest.mark.parametrize("line, hanzi", [
+    ("bian4 yi5", "变异"), ("zhe4 ge4", "这个"), ("er2 zi3", "儿子"), ("jie3 jie5", "姐姐"),
+    ("kan4 kan5", "看看"), ("zhan4 qi5 lai5", "站起来"), ("pian2 yi5", "便宜"), ("ma1ma", "妈妈"),
+    ("péng you", "朋友"), ("hua1 r5", "花儿"), ("yi4 dianr3", "一点儿"), ("nar3", "哪儿"),
+    ("lyu4 se4", "绿色"), ("nue4 dai4", "虐待"), ("jv4 zi", "句子"), ("shei2", "谁"),
+    ("ng4", "嗯"), ("wo3 dei3 zou3 le5", "我得走了"),
+])
+def test_what_people_type(line, hanzi):
+    assert CONVERTER.convert(line) == hanzi
+
+
+def test_everyday_words_with_neutral_tones():
+    """By CC-CEDICT; some words are written otherwise as often (师傅 and 师父), so not all are right."""
+    lines = (TABLES / "neutral_tones.txt").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    assert len(rows) >= 300
+    right = sum(CONVERTER.convert(reading) == word for word, reading in rows)
+    assert right / len(rows) >= 0.95
+
+
+@pytest.mark.parametrize("line, odd", [
+    ("ni3 hao3", []), ("wo3 ai4 NBA 2 K , 12.5 %", []), ("fong3 hao3", ["fong3"]),
+    ("hao3 hello", ["hello"]), ("I can see", ["can", "see"]), ("wo3 women", ["women"]),
+])
+def test_what_is_not_understood(line, odd):
+    assert CONVERTER.not_understood(line) == odd
 
 
 items = st.one_of(st.sampled_from(Inventory.read().symbols[1:]),
