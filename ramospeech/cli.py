@@ -140,8 +140,9 @@ def _add_hanzi_command(commands: Commands) -> None:
                       "write lines of pinyin in hanzi, a line for a line")
     add = parser.add_argument
     add("file", nargs="?", type=Path, metavar="FILE",
-        help="lines of toned syllables, such as shang4 hai3 zhi2 wu4 yuan2; left out: what is "
-             "typed or piped in; what is no syllable passes through")
+        help="lines of pinyin, such as shang4 hai3, shànghǎi or shang4hai3; where no word of a line "
+             "has a tone, every tone is considered; what is no pinyin passes through, and is counted "
+             "at the end; left out: what is typed or piped in")
     add("--nbest", type=positive, metavar="N",
         help="the N best of each line, each with its probability before it, then an empty line")
 
@@ -149,15 +150,19 @@ def _add_hanzi_command(commands: Commands) -> None:
 def run_pinyin2hanzi(options: Namespace) -> int:
     from ramospeech.pinyin_to_hanzi import Converter, read_lines
 
-    converter = Converter.load()
+    converter, odd = Converter.load(), []
     with open(options.file, "rb") if options.file else nullcontext(sys.stdin.buffer) as file:
         for line in read_lines(file, str(options.file or "standard input")):
+            odd += converter.not_understood(line)
             if options.nbest is None:
                 print(converter.convert(line), flush=True)
                 continue
             for candidate in converter.candidates(line, options.nbest):
                 print(f"{candidate.probability:.4f}\t{candidate.hanzi}")
             print(flush=True)
+    if odd:
+        print(f"ramospeech: passed through {len(odd)} of what was not understood, such as {odd[0]}",
+              file=sys.stderr)
     return 0
 
 

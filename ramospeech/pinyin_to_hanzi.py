@@ -3,9 +3,9 @@
     converter = Converter.load()
     converter.convert("shang4 hai3 zhi2 wu4 yuan2")   # 上海植物园
 
-An item that no hanzi is read as passes through as it stands: letters, digits, signs, `<UNK>`,
-syllables that do not exist; so does one with a capital letter. No word reaches across it. Several
-of them in a row keep a space between them: `wo3 ai4 NBA 2 K` gives 我爱NBA 2 K.
+`typed_pinyin` says how pinyin may be spelt. What no hanzi is read as passes through as it stands, and
+no word reaches across it. Several words in a row keep a space between them, `wo3 ai4 NBA 2 K` gives
+我爱NBA 2 K, and so does a sign that touches a word: `ni3 hao3, shi4 jie4!` gives 你好, 世界!
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ class Converter:
     def not_understood(self, line: str) -> list[str]:
         """The words of a line that might have been meant as pinyin, and pass through."""
         return [item.text for piece in read_line(line) for item in piece
-                if item.odd or item.syllables and not all(map(self._slot, item.syllables))]
+                if item.odd or (item.syllables and not all(map(self._slot, item.syllables)))]
 
     def _write(self, slots: list[Slot], count: int) -> list[Candidate]:
         lattice = Lattice.build(slots, self.model)
@@ -78,12 +78,12 @@ class Converter:
     def _parts(self, line: str) -> Iterator[list[Slot] | str]:
         """Runs of what can be written, cut where they are too long, and what passes through."""
         for writable, run in groupby(self._read(line), key=lambda item: not isinstance(item, str)):
-            items = list(run)
             if not writable:
-                yield "".join(items)
+                yield "".join(map(str, run))
                 continue
-            for start in range(0, len(items), LONGEST_RUN):
-                yield items[start:start + LONGEST_RUN]
+            slots = [item for item in run if not isinstance(item, str)]
+            for start in range(0, len(slots), LONGEST_RUN):
+                yield slots[start:start + LONGEST_RUN]
 
     def _read(self, line: str) -> Iterator[Slot | str]:
         """Every syllable, every other word or sign, and the spaces that stay."""

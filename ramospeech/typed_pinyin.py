@@ -74,10 +74,9 @@ def _split(piece: str) -> Iterator[Item]:
     for match in _WORD.finditer(piece):
         if match.start() > place:
             yield Item(piece[place:match.start()])
-        number = re.match(r"\d*", match[0])[0]
-        word = match[0][len(number):]
-        if number and read_word(word):
-            yield Item(number)
+        word = match[0].lstrip("0123456789")
+        if word != match[0] and read_word(word):
+            yield Item(match[0].removesuffix(word))
             yield _item(word)
         else:
             yield _item(match[0])
@@ -146,9 +145,9 @@ def _syllables_at(
             if vowel and len(letters) == 1 and tone is None:
                 continue  # "see" is no se'e
             yield match.end(), (*before, Typed(_bases()[letters], tone)), vowel
-    if before and before[-1].tone is not None and re.match(r"r(?![aeiouv])", plain[start:]):
-        end = re.match(r"r5?'?", plain[start:]).end()  # a tone mark, or wan2r
-        yield start + end, (*before, Typed("er", None)), _R
+    ending = re.match(r"r(?![aeiouv])5?'?", plain[start:])  # behind a mark or a number: wan2r
+    if ending and before and before[-1].tone is not None:
+        yield start + ending.end(), (*before, Typed("er", None)), _R
 
 
 def _every_match(plain: str, start: int) -> Iterator[re.Match]:

@@ -571,6 +571,12 @@ def test_the_best_of_a_line_and_their_probabilities(ramospeech, tmp_path):
     assert list(probabilities) == sorted(probabilities, reverse=True)
 
 
+def test_what_is_not_understood_is_counted_once(ramospeech, tmp_path):
+    (tmp_path / "pinyin.txt").write_text("fong3 hao3\nNBA\nhello ni3\n")
+    assert ramospeech("pinyin2hanzi", "pinyin.txt") == (0, ["fong3好", "NBA", "hello你"], [
+        "ramospeech: passed through 2 of what was not understood, such as fong3"])
+
+
 def test_a_pipe_of_pinyin(tmp_path):
     command = [sys.executable, "-m", "ramospeech.cli", "pinyin2hanzi"]
     done = subprocess.run(command, input=b"ni3 hao3\n\xff\nni3\n", capture_output=True)
