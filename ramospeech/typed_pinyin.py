@@ -150,7 +150,7 @@ def _syllables_at(
         yield start + ending.end(), (*before, Typed("er", None)), _R
 
 
-def _every_match(plain: str, start: int) -> Iterator[re.Match]:
+def _every_match(plain: str, start: int) -> Iterator[re.Match[str]]:
     """A syllable's letters with their marks, the longest first, with its number."""
     run = re.compile(r"[a-z\u0300-\u030c]+").match(plain, start)
     for end in range(min(run.end(), start + 8), start, -1) if run else ():

@@ -53,7 +53,8 @@ def test_the_same_in_many_spellings(line):
 
 
 @pytest.mark.parametrize("line, hanzi", [
-    ("bian4 yi5", "变异"), ("zhe4 ge4", "这个"), ("er2 zi3", "儿子"), ("jie3 jie5", "姐姐"),
+    ("peng2 you5", "朋友"), ("zhi1 dao", "知道"), ("shi4 qing", "事情"),
+    ("zhe4 ge4", "这个"), ("er2 zi3", "儿子"), ("jie3 jie5", "姐姐"),
     ("kan4 kan5", "看看"), ("zhan4 qi5 lai5", "站起来"), ("pian2 yi5", "便宜"), ("ma1ma", "妈妈"),
     ("péng you", "朋友"), ("hua1 r5", "花儿"), ("yi4 dianr3", "一点儿"), ("nar3", "哪儿"),
     ("lyu4 se4", "绿色"), ("nue4 dai4", "虐待"), ("jv4 zi", "句子"), ("shei2", "谁"),
