@@ -7,7 +7,7 @@ was switched off before it wrote the lengths.
 import shutil
 import struct
 from tempfile import TemporaryFile
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 UNKNOWN = 0xFFFFFFFF  # the largest number that 4 bytes hold
 ENDLESS = 0x7FFFF000  # a header of 4 bytes that never learnt its length states this or more,
@@ -78,9 +78,12 @@ def finished_copy(file: BinaryIO, sound: Sound) -> BinaryIO:
     """A copy whose header says that the samples go on to the end of the file."""
     file.seek(0)
     header = bytearray(file.read(sound.start))
-    header[sound.field] = b"\xff" * len(header[sound.field])
     if header[:4] == b"RF64":
         header[:4] = b"RIFF"
+    width = len(header[sound.field])
+    length = min(sound.there, (1 << 8 * width) - 1)  # the largest number means that none is known
+    order: Literal["little", "big"] = "little" if header[:4] == b"RIFF" else "big"
+    header[sound.field] = length.to_bytes(width, order)
     return patched_copy(file, 0, bytes(header))
 
 

@@ -36,7 +36,7 @@ def last_page(file: BinaryIO, size: int) -> Page:
     place = end.rfind(b"OggS")
     page = Page(start + place, end[place:])
     if place < 0 or len(page.content) < HEADER or len(page.content) < page.size:
-        raise ValueError("truncated: its last page is not whole")
+        raise ValueError("truncated: its last page is missing")
     return page._replace(content=page.content[:page.size])
 
 

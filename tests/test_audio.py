@@ -1,6 +1,7 @@
 """Recordings of every kind, whole and broken, written here and read back."""
 
 import os
+import shlex
 import stat
 import struct
 from pathlib import Path
@@ -264,7 +265,7 @@ def test_a_cut_in_any_page_of_an_ogg_file_is_noticed(tmp_path):
         path.write_bytes(whole[:end])
         refusal(path)
     path.write_bytes(whole[:-1])
-    assert refusal(path) == "truncated: its last page is not whole"
+    assert refusal(path) == "truncated: its last page is missing"
 
 
 def test_a_cut_wav_says_how_much_is_left(tmp_path):
@@ -274,6 +275,91 @@ def test_a_cut_wav_says_how_much_is_left(tmp_path):
     assert refusal(path) == "truncated: 3000 of 8000 bytes of samples"
     with pytest.raises(AudioError, match="truncated"):
         audio_seconds(path)
+
+
+# What other containers state
+
+
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "AU", "W64", "RF64", "CAF", "WAVEX"])
+def test_a_cut_is_told_in_every_container(tmp_path, form):
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, voice(), SAMPLE_RATE, format=form, subtype="PCM_16")
+    whole = path.read_bytes()
+    assert load_audio(path).shape == (4000,) and audio_seconds(path) == 0.25
+    for lost in (8, 1000, 7000):
+        path.write_bytes(whole[:-lost])  # they end with their samples
+        assert refusal(path).startswith("truncated: ")
+        with pytest.raises(AudioError, match="truncated"):
+            audio_seconds(path)
+
+
+# Ogg: what ends without saying so
+
+
+def pages_of(content: bytes) -> list[bytes]:
+    places = [place for place in range(len(content)) if content.startswith(b"OggS", place)]
+    return [content[start:end] for start, end in zip(places, [*places[1:], len(content)])]
+
+
+def checksum(page: bytes) -> bytes:
+    """Bit by bit, as Ogg's specification has it."""
+    register = 0
+    for byte in page[:22] + bytes(4) + page[26:]:
+        register ^= byte << 24
+        for _ in range(8):
+            register = register << 1 ^ (0x104C11DB7 if register >> 31 else 0)
+    return struct.pack("<I", register)
+
+
+def unmarked(page: bytes) -> bytes:
+    """A page that does not say that it is the last."""
+    page = page[:5] + bytes([page[5] & ~4]) + page[6:]
+    return page[:22] + checksum(page) + page[26:]
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_without_an_end_mark(tmp_path, subtype):
+    path = tmp_path / "whole.ogg"
+    soundfile.write(path, voice(20_000), SAMPLE_RATE, format="OGG", subtype=subtype)
+    whole, pages = load_audio(path), pages_of(path.read_bytes())
+    assert len(whole) == 20_000 and pages[-1][22:26] == checksum(pages[-1])
+    path.write_bytes(b"".join([*pages[:-1], unmarked(pages[-1])]))
+    assert torch.equal(load_audio(path), whole)
+    assert audio_seconds(path) == 1.25
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_that_ends_with_any_page(tmp_path, subtype):
+    """A recorder that was switched off."""
+    path = tmp_path / "whole.ogg"
+    soundfile.write(path, voice(60_000), SAMPLE_RATE, format="OGG", subtype=subtype)
+    whole, pages = load_audio(path), pages_of(path.read_bytes())
+    lengths = []
+    for count in range(3, len(pages) + 1):
+        path.write_bytes(b"".join(pages[:count]))
+        part = load_audio(path)
+        same = min(len(part) - 2000, 50_000)  # near an end a codec does as it likes
+        assert len(part) <= len(whole) and np.allclose(part[:same], whole[:same], atol=1e-5)
+        lengths.append(len(part))
+    assert lengths == sorted(set(lengths)) and lengths[-1] == 60_000
+
+
+def test_junk_behind_ogg_is_not_read(tmp_path):
+    path = tmp_path / "junk.ogg"
+    soundfile.write(path, voice(), SAMPLE_RATE)
+    path.write_bytes(path.read_bytes() + b"junk" * 100)
+    assert len(load_audio(path)) == 4000
+
+
+def test_joined_ogg_files_are_told(tmp_path):
+    """libsndfile would read the first."""
+    parts = []
+    for name in ("first.ogg", "second.ogg"):
+        soundfile.write(tmp_path / name, voice(), SAMPLE_RATE)
+        parts.append((tmp_path / name).read_bytes())
+    assert parts[0][14:18] != parts[1][14:18]  # each stream has its number
+    (tmp_path / "both.ogg").write_bytes(b"".join(parts))
+    assert refusal(tmp_path / "both.ogg").startswith("several recordings joined")
 
 
 # RIFF headers as programs in the wild write them
@@ -297,6 +383,38 @@ def test_a_header_whose_lengths_are_wrong(tmp_path, size, data_size):
     path = tmp_path / "odd.wav"
     path.write_bytes(riff((b"fmt ", FORMAT, 16), (b"data", SAMPLES, data_size), size=size))
     assert len(load_audio(path)) == 4000
+
+
+@pytest.mark.parametrize("size", [0, 36, 1000, 0xFFFFFFFF])
+def test_a_recorder_that_never_wrote_the_length(tmp_path, size):
+    path = tmp_path / "open.wav"
+    path.write_bytes(riff((b"fmt ", FORMAT, 16), (b"data", SAMPLES, 0), size=size))
+    assert np.allclose(load_audio(path), voice(), atol=1e-4)
+    assert audio_seconds(path) == 0.25
+
+
+def test_an_empty_wav_with_a_list_behind_is_empty(tmp_path):
+    path = tmp_path / "empty.wav"
+    path.write_bytes(riff((b"fmt ", FORMAT, 16), (b"data", b"", 0), (b"LIST", b"x" * 400, 400)))
+    assert refusal(path) == "empty: no samples"
+
+
+@pytest.mark.parametrize("form", ["AIFF", "AU", "W64", "RF64", "CAF", "WAVEX"])
+def test_other_recorders_that_never_wrote_the_length(tmp_path, form):
+    path = tmp_path / "open.wav"
+    soundfile.write(path, voice(), SAMPLE_RATE, format=form, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    place, count, value = {  # where the length is
+        "AIFF": (content.find(b"SSND") + 4, 4, 0), "AU": (8, 4, 0),
+        "W64": (content.rfind(b"data") + 16, 8, 24), "RF64": (20, 24, 0),
+        "CAF": (content.find(b"data") + 4, 8, 0), "WAVEX": (content.find(b"data") + 4, 4, 0),
+    }[form]
+    content[place:place + count] = bytes([value]) + bytes(count - 1)
+    if form == "WAVEX":
+        content[4:8] = bytes(4)
+    path.write_bytes(content)
+    assert np.allclose(load_audio(path), voice(), atol=1e-4)
+    assert audio_seconds(path) == 0.25
 
 
 @pytest.mark.parametrize("before, after", [
@@ -347,6 +465,35 @@ def test_text(tmp_path, name):
     assert refusal(tmp_path / name)
     with pytest.raises(AudioError):
         audio_seconds(tmp_path / name)
+
+
+@pytest.mark.parametrize("begin, name, reason", [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:12", "a.wav", "git lfs pull"),
+    (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "a.mp3", "a web page (HTML)"),
+    (b"<?xml version='1.0'?>", "a.wav", "XML"),
+    (b'{"error": "not found"}', "a.wav", "JSON"),
+    ("你好".encode() * 300, "a.wav", "text"),
+    (b"PK\x03\x04" + bytes(100), "a.wav", "a zip archive"),
+    (b"#!SILK_V3" + bytes(100), "a.amr", "SILK"),
+    (bytes(1000), "a.raw", "ffmpeg -f s16le -ar 16000 -ac 1 -i {} -ar 16000 -ac 1 "),
+    (b"\0\0\0\x20ftypM4A " + bytes(100), "a.m4a", "an MP4 file (m4a, mp4, 3gp)"),
+    (b"\0\0\0\x20ftypM4A " + bytes(100), "a b.mp3", "ffmpeg -i {} -ar 16000 -ac 1 "),
+    (b"\x1a\x45\xdf\xa3" + bytes(100), "a.webm", "a Matroska or WebM file"),
+    (b"#!AMR\n" + bytes(100), "a.wav", "an AMR recording"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(100), "a.mp3", "a Windows Media file"),
+    (b"\xff\xf1\x50\x80" + bytes(100), "a.mp3", "an AAC recording"),
+    (b"\0\1\2" * 200, "a.wav", "read are WAV, FLAC, Ogg (Vorbis, Opus), MP3"),
+])
+def test_what_is_no_recording_is_named_with_what_mends_it(tmp_path, begin, name, reason):
+    path = tmp_path / name
+    path.write_bytes(begin)
+    message = refusal(path)
+    assert reason.format(shlex.quote(str(path))) in message and "\n" not in message
+    with pytest.raises(AudioError):
+        audio_seconds(path)
+    if "ffmpeg -" in message:
+        words = shlex.split(message.partition("ffmpeg ")[2])
+        assert words[words.index("-i") + 1] == str(path) != words[-1] and words[-1].endswith(".wav")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
