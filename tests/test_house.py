@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "Makefile", "NOTICE", "README.md", "benchmarks", "data_config",
-    "docs", "environment.yml", "models", "notebooks", "pyproject.toml", "ramospeech", "speech2text.sh",
+    "docs", "environment.yml", "findings", "models", "notebooks", "pyproject.toml", "ramospeech", "speech2text.sh",
     "tests",
 }
 
