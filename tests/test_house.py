@@ -20,8 +20,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TOP_LEVEL = {
     ".ci", ".gitignore", "LICENSE", "Makefile", "NOTICE", "README.md", "benchmarks", "data_config",
-    "docs", "environment.yml", "findings", "models", "notebooks", "pyproject.toml", "ramospeech", "speech2text.sh",
-    "tests",
+    "docs", "environment.yml", "findings", "models", "notebooks", "pyproject.toml", "ramospeech",
+    "speech2text.sh", "tests",
 }
 
 
