@@ -42,6 +42,7 @@ class Weights(NamedTuple):
 
     unseen: float = 6.0  # how much each different follower of a word speaks for unseen ones
     hanzi: float = 0.5  # how much the two hanzi that meet between words count
+    # Chosen otherwise: by the next 1,000 words of build_neutral_tones and 150 other sentences.
     neutral: float = 5.0  # the price of a neutral tone for a full one, or the other way in a word
 
 
@@ -72,7 +73,7 @@ class WordModel:
     weights: Weights = Weights()
 
     def __post_init__(self) -> None:
-        for name in ("readings", "begins_word", "spoken_as", "after_word", "after_hanzi",
+        for name in ("readings", "begins_word", "_with_other_tone", "after_word", "after_hanzi",
                      "attraction"):  # asked over and over
             remembered = lru_cache(maxsize=1 << 18)(getattr(self, name))
             object.__setattr__(self, name, remembered)
