@@ -19,8 +19,9 @@ from ramospeech.evaluation import judge, recognise_split
 from ramospeech.files import write_text
 from ramospeech.paths import SHIPPED_LANGUAGE_MODEL
 from ramospeech.pinyin import Inventory
-from ramospeech.recognition import read_hypotheses
+from ramospeech.recognition import make_readings
 from ramospeech.report import commit, hardware
+from ramospeech.results import Result
 
 OUTPUT = Path(__file__).with_suffix(".json")
 WEIGHTS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
@@ -81,9 +82,9 @@ def _error(split: Split, posteriors: Posteriors, inventory: Inventory, settings)
             return best_paths()(log_probs[None], torch.tensor([len(log_probs)]))[0]
         return prefix_beam_search(log_probs, **settings)
 
-    readings = ((index, read_hypotheses(read(log_probs), inventory))
-                for index, log_probs in posteriors.items())
-    return round(judge(readings, inventory, split).toned.rate, 4)
+    results = ((index, Result(readings=make_readings(read(log_probs), inventory)))
+               for index, log_probs in posteriors.items())
+    return round(judge(results, inventory, split).toned.rate, 4)
 
 
 def table(facts: dict) -> list[str]:

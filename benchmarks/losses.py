@@ -29,8 +29,9 @@ from ramospeech.corpora import Split, open_split
 from ramospeech.evaluation import recognise_split
 from ramospeech.files import write_text
 from ramospeech.metrics import ErrorCounts
-from ramospeech.recognition import OUTPUT_SECONDS, Reading
+from ramospeech.recognition import OUTPUT_SECONDS
 from ramospeech.report import commit, hardware
+from ramospeech.results import Reading
 from ramospeech.settings import Settings
 from ramospeech.training import Trainer
 
@@ -78,7 +79,8 @@ def run(name: str, seed: int, settings: Settings) -> dict:
 def errors_on_test(trainer: Trainer) -> dict[str, float | int]:
     """Of the syllables: the rate; the kinds; the rate if order, or doubled frames, did not count."""
     test = open_split("mini", "test")
-    readings = dict(recognise_split(trainer.judged_model, trainer.inventory, test))
+    readings = {index: result.best for index, result in
+                recognise_split(trainer.judged_model, trainer.inventory, test)}
     toned = count_errors(test, readings)
     single = {index: without_doubles(reading, trainer.settings.stride)
               for index, reading in readings.items()}
@@ -101,7 +103,7 @@ def without_doubles(reading: Reading, stride: int = 1) -> Reading:
     pairs = list(zip(reading.syllables, reading.seconds))
     kept = pairs[:1] + [(said, time) for (before, last), (said, time) in pairwise(pairs)
                         if said != before or time - last > 1.5 * stride * OUTPUT_SECONDS]
-    return Reading([said for said, _ in kept], [time for _, time in kept])
+    return Reading(tuple(said for said, _ in kept), tuple(time for _, time in kept))
 
 
 def error_in_any_order(split: Split, readings: dict[int, Reading]) -> float:

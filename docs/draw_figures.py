@@ -64,8 +64,8 @@ def draw_times_heard() -> None:
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     for offset, (name, path) in zip((-0.2, 0.2), MODELS.items()):
         model, inventory, _ = load_model(path)
-        pairs = [(dev.utterances[index].syllables, reading.syllables)
-                 for index, reading in recognise_split(model, inventory, dev)]
+        pairs = [(dev.utterances[index].syllables, result.syllables)
+                 for index, result in recognise_split(model, inventory, dev)]
         groups = error_by_times_heard(pairs, heard)
         print(name, *(f"{group.label}: {group.rate:.1%} of {group.syllables}" for group in groups),
               sep="; ")

@@ -4,9 +4,9 @@ A recording passes these files in this order:
 
     corpora -> manifest -> audio -> features -> disguise -> augment -> batches  (data)
     settings -> model -> losses -> sharing -> training -> runs -> checkpoints   (learning)
-    recognition -> decoders -> metrics                                          (listening)
+    segments -> front_end -> recognition -> decoders -> results -> metrics      (listening)
     word_model -> word_lattice -> pinyin_to_hanzi, joint_search                 (writing hanzi)
-    pieces -> speech_to_text -> speech_lines                                    (all of it)
+    speech_to_text -> speech_lines                                              (all of it)
 
 `aggregation` is the arithmetic of the loss ACE, `flat_start` how training with it begins.
 `preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last; `world`,

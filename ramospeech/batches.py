@@ -22,6 +22,7 @@ from ramospeech.features import BINS, frame_count, log_spectrogram, normalise
 from ramospeech.losses import frames_needed
 from ramospeech.model import REDUCTION, output_count
 from ramospeech.pinyin import Inventory
+from ramospeech.segments import whole_seconds
 from ramospeech.stopping import leave_stopping_to_the_parent
 from ramospeech.world import World
 
@@ -251,14 +252,7 @@ def measure_seconds(split: Split) -> np.ndarray:
     """The length of every recording, from the files' headers; 0 where no header can be read."""
     paths = (split.audio_path(index) for index in range(len(split)))
     bar = tqdm(paths, total=len(split), desc=f"lengths of {split.corpus} {split.name}", leave=False)
-    return np.array([_seconds_or_none(path) for path in bar])
-
-
-def _seconds_or_none(path: Path) -> float:
-    try:
-        return audio_seconds(path)
-    except AudioError:
-        return 0.0
+    return np.array([whole_seconds(path) for path in bar])
 
 
 def find_unreadable(split: Split, seconds: np.ndarray) -> dict[int, str]:

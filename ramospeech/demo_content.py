@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,17 +17,17 @@ from matplotlib.figure import Figure
 from pypinyin.contrib.tone_convert import tone3_to_tone
 from torch import Tensor
 
-from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds, load_audio
-from ramospeech.features import frame_count, log_spectrogram
-from ramospeech.model import REDUCTION
+from ramospeech.audio import SAMPLE_RATE, AudioError, audio_seconds
+from ramospeech.features import log_spectrogram
 from ramospeech.paths import PACKAGE, SHIPPED_MODEL
 from ramospeech.pinyin_to_hanzi import Converter
 from ramospeech.plots import draw_alignment, draw_spectrogram, draw_waveform
 from ramospeech.prefix_beam import warm_up
-from ramospeech.recognition import Reading
+from ramospeech.results import Reading
+from ramospeech.segments import LONGEST, read_segments
 from ramospeech.speech_to_text import SpeechToText
 
-LONGEST_SECONDS = 60
+LONGEST_SECONDS = round(LONGEST)  # a segment: the picture of more would be too wide
 NBEST = 5
 TEMPLATE = PACKAGE / "demo_content.html"
 WIDTH, HEIGHT, DPI = 9.0, 4.2, 100  # of the picture, in inches
@@ -73,13 +74,13 @@ class Listener:
 
     def listen(self, waveform: Tensor) -> Findings:
         """Read a waveform `(samples,)` at 16 kHz."""
-        text = self.speech.write(waveform, NBEST)
-        if not text.best.syllables:
+        found = self.speech.write(waveform, NBEST)
+        if not found.syllables:
             return Findings(waveform)
         (greedy,) = self.speech.recogniser.recognise([waveform])
-        nbest = [Line(tone_marks(item.syllables), item.hanzi, item.joint) for item in text.sentences]
-        return Findings(waveform, text.best.syllables, text.best.seconds, nbest,
-                        self._line(greedy), self._line(text.heard))
+        nbest = [Line(tone_marks(item.syllables), item.hanzi, item.score) for item in found.readings]
+        return Findings(waveform, found.syllables, found.seconds, nbest,
+                        self._line(greedy.best), self._line(found.heard))
 
     def _line(self, reading: Reading) -> Line:
         """The syllables as they were heard, and their most probable hanzi."""
@@ -88,18 +89,19 @@ class Listener:
 
 
 def load_recording(path: Path | str) -> Tensor:
-    """A recording that is neither too long nor too short, `(samples,)` at 16 kHz.
+    """A recording of one segment, `(samples,)` at 16 kHz.
 
-    Raises AudioError. The header is asked for the length first: a small file may hold hours.
+    Raises AudioError. The header is asked for the length first; of what is longer than it says, no
+    more than two segments are read.
     """
     seconds = audio_seconds(path)
-    if seconds > LONGEST_SECONDS:
-        raise AudioError(f"{path}: too long: {seconds:.0f} s, and this page reads {LONGEST_SECONDS} s "
-                         "at most")
-    waveform = load_audio(path)
-    if frame_count(len(waveform)) < REDUCTION:
-        raise AudioError(f"{path}: too short: {seconds:.3f} s")
-    return waveform
+    if seconds <= LONGEST_SECONDS:
+        first, *more = islice(read_segments(path), 2)
+        if not more:
+            return first.waveform
+        seconds = more[0].start + len(more[0].waveform) / SAMPLE_RATE
+    raise AudioError(f"{path}: too long: {seconds:.0f} s, and this page reads {LONGEST_SECONDS} s "
+                     "at most")
 
 
 def tone_marks(syllables: Sequence[str]) -> str:

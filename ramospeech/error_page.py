@@ -22,13 +22,14 @@ from ramospeech.breakdown import error_by_length, error_by_times_heard, part_con
 from ramospeech.corpora import Split, open_split
 from ramospeech.features import HOP_SAMPLES, extract_features, log_spectrogram
 from ramospeech.losses import BLANK, frames_needed
-from ramospeech.manifest import Utterance
+from ramospeech.manifest import Utterance, spoken_signs
 from ramospeech.metrics import ErrorCounts, Evaluation, align
 from ramospeech.model import AcousticModel
 from ramospeech.paths import PACKAGE
 from ramospeech.pinyin import INITIALS, UNK, Inventory, split_syllable
 from ramospeech.preparation import CorpusError
-from ramospeech.recognition import Reading, frame_seconds
+from ramospeech.recognition import frame_seconds
+from ramospeech.results import Reading
 
 CLOSE_SECONDS = 0.2  # from mark to mark; closer ones would be written over each other
 TEMPLATE = PACKAGE / "error_page.html"
@@ -107,7 +108,7 @@ def error_page(
     facts: dict[str, Any], result: Evaluation, readings: Mapping[int, Reading], split: Split,
     model: AcousticModel, inventory: Inventory, training: Training, worst: int = 20,
 ) -> str:
-    """The page as HTML; `facts` are those of `evaluation_facts`, `readings` of `recognise_split`.
+    """The page as HTML; `facts` are those of `evaluation_facts`, `readings` the best ones.
 
     Raises AudioError for a recording of the worst utterances that has gone since it was read.
     """
@@ -168,7 +169,7 @@ def make_clip(
 @torch.inference_mode()
 def force_alignment(
     syllables: Sequence[str], waveform: Tensor, model: AcousticModel, inventory: Inventory
-) -> list[float] | None:
+) -> tuple[float, ...] | None:
     """When the model would have to recognise each syllable, were it made to find just these.
 
     In seconds: the beginning of each on the most probable path, of CTC or of ACE. None where there
@@ -207,7 +208,7 @@ def make_steps(
     reference: Sequence[str], hypothesis: Sequence[str], hanzi: str = ""
 ) -> list[Step]:
     """The alignment of an utterance; one hanzi stands for one syllable, where the counts agree."""
-    written = "".join(hanzi.split())
+    written = spoken_signs(hanzi)
     signs = iter(written if len(written) == len(reference) else [""] * len(reference))
     return [Step(said, heard, *_edit(said, heard), hanzi=next(signs) if said else "")
             for said, heard in align(reference, hypothesis)]

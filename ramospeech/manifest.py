@@ -32,6 +32,11 @@ class Utterance(NamedTuple):
         return self.pinyin.split(" ")
 
 
+def spoken_signs(text: str) -> str:
+    """What of a text is spoken: letters and digits of any script, without punctuation and spaces."""
+    return "".join(filter(str.isalnum, text))
+
+
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a manifest whole. Raises ManifestError at the first line that is not right."""
     utterances: list[Utterance] = []

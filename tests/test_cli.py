@@ -10,18 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 from hangs import HANGS
 
-from ramospeech import __version__, evaluation, training
+from ramospeech import __version__, training
+from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.checkpoints import load_checkpoint, load_model, save_checkpoint, save_model
 from ramospeech.cli import build_parser, main
 from ramospeech.corpora import get_corpus, open_split
-from ramospeech.evaluation import recognise_batch
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
+from ramospeech.recognition import Recogniser
 
 COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "speech2text", "demo",
             "train-lm", "pinyin2hanzi"]
@@ -329,15 +331,44 @@ def test_evaluate_in_numbers(ramospeech, model_file):
     assert facts["toned_syllables"]["error_rate"] > 0.5  # it is untrained
 
 
+@pytest.mark.parametrize("search", [[], ["--decoder", "prefix", "--nbest", 2]])
+def test_evaluate_tells_when_in_words_and_in_numbers(ramospeech, model_file, search):
+    """What `transcribe` tells of the same recordings."""
+    split = open_split("mini", "dev")
+    flags = ["--timestamps", *search, "--model", model_file]
+    files = [split.audio_path(index) for index in range(len(split))]
+    _, heard, _ = ramospeech("transcribe", "--json", *flags, *files)
+    status, out, err = ramospeech("evaluate", "--split", "dev", "--json", *flags)
+    facts = json.loads("\n".join(out))
+    assert (status, err) == (0, [])
+    for reading, line in zip(facts["readings"], heard, strict=True):
+        expected = json.loads(line)
+        assert reading["file"] == expected["file"] and reading["seconds"]
+        assert (reading["pinyin"], reading["seconds"]) == (expected["pinyin"], expected["seconds"])
+        assert ("nbest" in reading) == bool(search)
+    _, out, _ = ramospeech(*shlex.split(facts["command"])[1:], "--json")
+    assert json.loads("\n".join(out)) == facts  # the command says all that it takes
+    _, out, _ = ramospeech("evaluate", "--split", "dev", *flags)
+    assert out[0] == f"{files[0]}\t" + " ".join(
+        f"{syllable}@{second:.2f}" for syllable, second in
+        zip(facts["readings"][0]["pinyin"], facts["readings"][0]["seconds"]))
+
+
+@pytest.mark.parametrize("flags", [["--worst", "3"], ["--trained_on", "mini"]])
+def test_flags_of_the_page_need_the_page(ramospeech, model_file, flags):
+    status, out, err = ramospeech("evaluate", "--model", model_file, *flags)
+    assert (status, out, len(err)) == (1, [], 1) and f"{flags[0]} can only be used with --report" in err[0]
+
+
 def test_evaluate_writes_a_page(ramospeech, model_file, monkeypatch):
-    recognised = []
-    monkeypatch.setattr(evaluation, "recognise_batch", lambda model, batch, *decode: (
-        recognised.extend(batch.indices) or recognise_batch(model, batch, *decode)))
+    recognised, recognise = [], Recogniser.recognise
+    monkeypatch.setattr(Recogniser, "recognise", lambda recogniser, waveforms: (
+        recognised.extend(waveforms) or recognise(recogniser, waveforms)))
     flags = ["--model", model_file, "--report", "pages/errors.html", "--worst", 2]
     status, out, err = ramospeech("evaluate", *flags)
     page = Path("pages/errors.html").read_text(encoding="utf-8")
     assert (status, err) == (0, []) and out[-1] == "the page of errors is pages/errors.html"
-    assert sorted(recognised) == [0, 1, 2, 3]  # the split was read once
+    assert len(recognised) == 4  # the split was read once
     assert page.count("<audio") == 2 and "does not say what the model was trained on" in page
     assert os.listdir("pages") == ["errors.html"]
 
@@ -355,7 +386,7 @@ def test_evaluate_writes_a_page(ramospeech, model_file, monkeypatch):
 def test_a_page_that_cannot_be_made_is_refused_before_the_work(
     ramospeech, model_file, monkeypatch, flags, reason
 ):
-    monkeypatch.setattr(evaluation, "recognise_batch", lambda *_: pytest.fail("it went to work"))
+    monkeypatch.setattr(Recogniser, "recognise", lambda *_: pytest.fail("it went to work"))
     Path("a_file").touch()
     status, out, err = ramospeech("evaluate", "--model", model_file, *flags)
     assert (status, out, len(err)) == (1, [], 1) and reason in err[0]
@@ -387,6 +418,19 @@ def test_transcribe_says_what_is_broken(ramospeech, model_file, recordings, tmp_
     assert status == 1
     assert len(out) == 1 and out[0].startswith(f"{recordings[0]}\t")
     assert len(err) == 2 and "broken.wav: " in err[0] and "missing.wav: no such file" in err[1]
+
+
+def test_transcribe_gives_what_was_read_before_a_file_broke(ramospeech, model_file, recordings):
+    sound = np.tile(np.append(load_audio(recordings[0]).numpy(), np.zeros(SAMPLE_RATE)), 60)
+    soundfile.write("long.flac", sound, SAMPLE_RATE)
+    Path("long.flac").write_bytes(Path("long.flac").read_bytes()[:-5000])
+    status, out, err = ramospeech("transcribe", "--model", model_file, "long.flac")
+    assert status == 1 and len(err) == 1 and "long.flac: " in err[0]
+    name, said = out[0].split("\t")
+    status, (line,), _ = ramospeech("transcribe", "--json", "--model", model_file, "long.flac")
+    facts = json.loads(line)
+    assert status == 1 and facts["error"].startswith("long.flac: ") and name == "long.flac"
+    assert facts["pinyin"] == said.split() and 50 < facts["seconds"][-1] < len(sound) / SAMPLE_RATE
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -437,6 +481,14 @@ def run_command(*arguments: bytes | str | Path, **environment: str):
         [sys.executable, "-m", "ramospeech.cli", *arguments], capture_output=True,
         env=os.environ | environment, timeout=HANGS,
     )
+
+
+def test_the_module_is_the_command():
+    """Where the folder of installed commands is not on the path."""
+    done = subprocess.run([sys.executable, "-m", "ramospeech", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
+    done = subprocess.run([sys.executable, "-m", "ramospeech"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("usage: ramospeech ")
 
 
 def test_a_missing_model_is_one_line():
@@ -524,8 +576,14 @@ def test_a_model_that_learned_with_ace_is_not_searched(ramospeech, recordings, t
 
 
 @pytest.mark.parametrize("flags, reason", [
-    (["--nbest", "3"], "--lm and --nbest are for --decoder prefix"),
-    (["--lm", "shipped"], "--lm and --nbest are for --decoder prefix"),
+    (["--nbest", "3"], "--nbest can only be used with --decoder prefix"),
+    (["--lm", "shipped"], "--lm can only be used with --decoder prefix"),
+    (["--beam-width", "30"], "--beam-width can only be used with --decoder prefix"),
+    (["--lm_weight", "0"], "--lm-weight can only be used with --decoder prefix"),
+    (["--length-bonus", "4"], "--length-bonus can only be used with --decoder prefix"),
+    (["--beam_width", "9", "--lm", "shipped"], "--beam-width and --lm can only be used with"),
+    (["--decoder", "prefix", "--lm-weight", "0.5"], "--lm-weight can only be used with --lm"),
+    (["--decoder", "prefix", "--length-bonus", "0"], "--length-bonus can only be used with --lm"),
     (["--decoder", "prefix", "--lm", "nowhere.arpa"], "nowhere.arpa"),
     (["--decoder", "prefix", "--lm", "text.arpa"], "text.arpa, line 1: no \\data\\"),
     (["--decoder", "prefix", "--lm", "shipped", "--lm-weight", "nan"], "lm_weight"),
@@ -533,6 +591,8 @@ def test_a_model_that_learned_with_ace_is_not_searched(ramospeech, recordings, t
 def test_a_decoder_that_cannot_be(ramospeech, model_file, recordings, flags, reason):
     Path("text.arpa").write_text("hello\n")
     status, out, err = ramospeech("transcribe", "--model", model_file, *flags, recordings[0])
+    assert (status, out) == (1, []) and reason in err[-1]
+    status, out, err = ramospeech("evaluate", "--model", model_file, *flags)
     assert (status, out) == (1, []) and reason in err[-1]
 
 

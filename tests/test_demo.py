@@ -22,7 +22,7 @@ from ramospeech.audio import SAMPLE_RATE
 from ramospeech.demo_content import LONGEST_SECONDS, Findings, Line, Listener, error_html, findings_html
 from ramospeech.metrics import edits
 from ramospeech.pinyin import hanzi_to_pinyin
-from ramospeech.speech_to_text import Text
+from ramospeech.results import Result
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_the_content_asks_for_nothing_from_elsewhere(listener, dev):
 
 
 def test_where_no_syllable_was_recognised_it_says_so(listener, dev, monkeypatch):
-    monkeypatch.setattr(listener.speech, "write", lambda waveform, count: Text())
+    monkeypatch.setattr(listener.speech, "write", lambda waveform, count: Result())
     html = listener.content(dev.audio_path(0))
     assert "No syllable was recognised" in html
     assert parts(html).select("img") and not parts(html).select("table, .text")
@@ -106,7 +106,7 @@ def broken(folder: Path, name: str) -> Path:
 
 @pytest.mark.parametrize("name, reason", [
     ("long", "too long: 61 s, and this page reads 60 s at most"), ("short", "too short: 0.020 s"),
-    ("silent", "silent"), ("cut", "truncated"), ("text", "cannot be decoded"),
+    ("silent", "silent"), ("cut", "truncated"), ("text", "text, not a recording"),
 ])
 def test_what_cannot_be_read_is_said_in_plain_words(listener, tmp_path, name, reason):
     path = broken(tmp_path, name)
@@ -118,8 +118,14 @@ def test_what_cannot_be_read_is_said_in_plain_words(listener, tmp_path, name, re
 def test_a_small_file_of_many_hours_is_not_unpacked(listener, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "hours.flac", np.zeros(SAMPLE_RATE * 3600, np.int16), SAMPLE_RATE)
     assert (tmp_path / "hours.flac").stat().st_size < 1e6
-    monkeypatch.setattr("ramospeech.demo_content.load_audio", pytest.fail)
+    monkeypatch.setattr("ramospeech.demo_content.read_segments", pytest.fail)
     assert "hours.flac: too long: 3600 s" in listener.content(tmp_path / "hours.flac")
+
+
+def test_a_recording_longer_than_its_header_says(listener, tmp_path, monkeypatch):
+    path = broken(tmp_path, "long")
+    monkeypatch.setattr("ramospeech.demo_content.audio_seconds", lambda path: 2.0)
+    assert "long.wav: too long: 61 s, and this page reads 60 s at most" in listener.content(path)
 
 
 def test_what_comes_from_outside_is_escaped():

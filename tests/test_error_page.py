@@ -28,8 +28,9 @@ from ramospeech.metrics import ErrorCounts
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import PAD, UNK, Inventory
 from ramospeech.preparation import CorpusError
-from ramospeech.recognition import OUTPUT_SECONDS, Reading
+from ramospeech.recognition import OUTPUT_SECONDS
 from ramospeech.report import evaluation_facts
+from ramospeech.results import Reading, Result
 
 INVENTORY = Inventory.read()
 UNKNOWN = Training(None, "nobody said")
@@ -46,9 +47,10 @@ def make_page(dev, model):
     """The page of what somebody made of the utterances of a split; and the page as a soup."""
 
     def make(heard: dict[int, str], split: Split = dev, training: Training = UNKNOWN, **options):
-        readings = {index: Reading(text.split(), [0.1 * n for n, _ in enumerate(text.split())])
+        readings = {index: Reading(tuple(text.split()), tuple(0.1 * n for n, _ in enumerate(text.split())))
                     for index, text in heard.items()}
-        result = judge(readings.items(), INVENTORY, split)
+        result = judge([(index, Result(readings=[reading])) for index, reading in readings.items()],
+                       INVENTORY, split)
         facts = evaluation_facts(result, split, Path("models/some.safetensors"))
         return error_page(facts, result, readings, split, model, INVENTORY, training, **options)
 
@@ -165,7 +167,7 @@ def test_the_worst_come_first(make_page, dev):
 def test_of_equal_rates_the_most_errors_come_first():
     split = Split("made", "up", [Utterance("a", "ma1", ""), Utterance("b", "ma1 ma1", ""),
                                  Utterance("c", "ma1", "")], Path("."), "")
-    readings = {index: Reading([], []) for index in (2, 0, 1)}
+    readings = {index: Reading() for index in (2, 0, 1)}
     assert worst_utterances(readings, split) == [1, 0, 2]
 
 

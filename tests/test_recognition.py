@@ -7,13 +7,14 @@ import pytest
 import soundfile
 import torch
 
-from ramospeech import recognition
-from ramospeech.audio import load_audio
+from ramospeech import front_end, recognition, segments
+from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.checkpoints import CheckpointError, save_model
 from ramospeech.features import extract_features
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
 from ramospeech.recognition import OUTPUT_SECONDS, Recogniser, frame_seconds
+from ramospeech.segments import read_segments
 
 
 @pytest.fixture(scope="module")
@@ -64,27 +65,28 @@ def test_bad_files_give_errors_in_their_places(recogniser, recordings, bad_files
     for path, transcript in zip(files, transcripts):
         if path in reasons:
             assert transcript.error.startswith(f"{path}: ") and reasons[path] in transcript.error
-            assert transcript.pinyin == transcript.seconds == []
+            assert transcript.syllables == transcript.seconds == ()
         else:
-            assert transcript.error is None and transcript.pinyin
+            assert transcript.error is None and transcript.syllables
 
 
 def test_a_batch_equals_one_by_one(recogniser, recordings):
     together = list(recogniser.transcribe(recordings, batch_size=len(recordings)))
     assert together == list(recogniser.transcribe(recordings, batch_size=1))
     assert together == [next(recogniser.transcribe([path])) for path in recordings]
-    assert len({tuple(transcript.pinyin) for transcript in together}) > 1  # else it proves little
+    assert len({tuple(transcript.syllables) for transcript in together}) > 1  # else it proves little
 
 
 def test_a_long_recording_does_not_make_all_the_others_long(recogniser, recordings, monkeypatch):
     """Padded to the longest, a batch of short recordings and a lecture would fill the memory."""
     together = list(recogniser.transcribe(recordings))
-    sizes = []
-    monkeypatch.setattr(recognition, "LARGEST_BATCH", 3 * recognition.SAMPLE_RATE)
+    seconds, pad = [], recognition.pad_sequence
+    monkeypatch.setattr(front_end, "LARGEST_BATCH", 3 * SAMPLE_RATE)
     monkeypatch.setattr(recognition, "pad_sequence", lambda waveforms, batch_first: (
-        sizes.append(len(waveforms)) or torch.stack(waveforms)))
+        seconds.append([len(item) / SAMPLE_RATE for item in waveforms]) or pad(waveforms, batch_first)))
     assert list(recogniser.transcribe(recordings)) == together
-    assert sizes == [1] * len(recordings)
+    assert sum(map(len, seconds)) == len(recordings) and len(seconds) > 1
+    assert all(len(batch) == 1 or len(batch) * max(batch) <= 3 for batch in seconds)
 
 
 def test_a_recording_is_read_in_its_turn(recogniser, recordings):
@@ -101,10 +103,35 @@ def test_a_recording_is_read_in_its_turn(recogniser, recordings):
     assert len(asked) == 2
 
 
+def test_a_long_recording_is_read_in_segments(recogniser, recordings, tmp_path, monkeypatch):
+    """As if each were a recording; and what follows a break in the file is all that is lost."""
+    sound = np.concatenate([load_audio(path).numpy() for path in recordings])
+    soundfile.write(tmp_path / "long.wav", sound, SAMPLE_RATE, subtype="FLOAT")
+    (whole,) = recogniser.transcribe([tmp_path / "long.wav"])
+    assert whole.syllables == recogniser.recognise([torch.from_numpy(sound)])[0].syllables
+    for name, seconds in {"LONGEST": 4.0, "CUT_FROM": 1.0, "CUT_TO": 3.5, "BLOCK": 0.5}.items():
+        monkeypatch.setattr(segments, name, seconds)
+    parts = list(read_segments(tmp_path / "long.wav"))
+    alone = recogniser.recognise([part.waveform for part in parts])
+    told = []
+    (result,) = recogniser.transcribe([tmp_path / "long.wav"], batch_size=2, tell=told.append)
+    assert len(parts) > 2 and sum(told) == pytest.approx(len(sound) / SAMPLE_RATE)
+    assert result.syllables == sum((item.syllables for item in alone), ())
+    assert result.seconds == pytest.approx([part.start + second for part, item in zip(parts, alone)
+                                            for second in item.seconds], abs=0.011)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "long.wav").read_bytes())
+    with soundfile.SoundFile(tmp_path / "cut.wav", "r+") as file:
+        file.seek(len(sound) - 1)
+        file.write(np.full(1, np.nan, np.float32))
+    (cut,) = recogniser.transcribe([tmp_path / "cut.wav"])
+    assert "finite" in cut.error and cut.was_read
+    assert cut.syllables == result.syllables[:len(cut.syllables)]
+
+
 def test_when_a_syllable_was_recognised(recogniser, recordings):
     for transcript in recogniser.transcribe(recordings):
-        assert len(transcript.seconds) == len(transcript.pinyin)
-        assert transcript.seconds == sorted(set(transcript.seconds))
+        assert len(transcript.seconds) == len(transcript.syllables)
+        assert list(transcript.seconds) == sorted(set(transcript.seconds))
         assert 0 <= transcript.seconds[0]
         assert transcript.seconds[-1] < soundfile.info(transcript.file).duration
     assert OUTPUT_SECONDS == 0.08
@@ -119,7 +146,7 @@ def test_any_kind_of_file(recogniser, tmp_path, name, rate, channels):
     tone = 0.3 * np.sin(2 * np.pi * 300 * time) * np.hanning(rate)
     soundfile.write(tmp_path / name, np.stack([tone] * channels, axis=1), rate)
     (transcript,) = recogniser.transcribe([tmp_path / name])
-    assert transcript.error is None and transcript.pinyin
+    assert transcript.error is None and transcript.syllables
 
 
 def test_the_shortest_recording(recogniser, tmp_path):
@@ -127,7 +154,7 @@ def test_the_shortest_recording(recogniser, tmp_path):
     tone = np.sin(np.arange(400 + 7 * 160) / 5)
     soundfile.write(tmp_path / "shortest.wav", tone, 16_000)
     (transcript,) = recogniser.transcribe([tmp_path / "shortest.wav"])
-    assert len(transcript.pinyin) == 1
+    assert len(transcript.syllables) == 1
 
 
 def test_nothing_to_do(recogniser):
@@ -140,12 +167,12 @@ def test_a_model_file_is_recognised_with(recogniser, recordings, tmp_path):
     loaded = Recogniser.load(path)
     assert not loaded.model.training
     heard = list(loaded.transcribe(recordings))
-    assert all(transcript.pinyin and transcript.error is None for transcript in heard)
+    assert all(transcript.syllables and transcript.error is None for transcript in heard)
     with pytest.raises(CheckpointError):
         Recogniser.load(tmp_path / "missing.safetensors")
 
 
 def test_a_stride_makes_output_frames_longer():
     """80 ms each, or 160 ms; the time is that of the middle."""
-    assert frame_seconds([0, 1, 5]) == [0.04, 0.12, 0.44]
-    assert frame_seconds([0, 1, 5], stride=2) == [0.08, 0.24, 0.88]
+    assert frame_seconds([0, 1, 5]) == (0.04, 0.12, 0.44)
+    assert frame_seconds([0, 1, 5], stride=2) == (0.08, 0.24, 0.88)

@@ -13,7 +13,8 @@ from ramospeech import report
 from ramospeech.evaluation import judge
 from ramospeech.metrics import Evaluation
 from ramospeech.pinyin import Inventory
-from ramospeech.recognition import Reading, frame_seconds
+from ramospeech.recognition import frame_seconds
+from ramospeech.results import Reading, Result
 
 REPOSITORY = Path(__file__).parent.parent
 MODEL = Path("models/some.safetensors")
@@ -67,9 +68,9 @@ def test_what_the_model_could_never_get_right_stands_apart(dev):
     """`den4` is a syllable, but none of the classes: two figures, with it and without."""
     outside = dev.utterances[0]._replace(pinyin="den4")
     split = replace(dev, utterances=[outside, *dev.utterances[1:]])
-    readings = [(index, Reading(utterance.syllables[1:], []))  # the first of each is lost
-                for index, utterance in enumerate(dev.utterances)]
-    result = judge(readings, Inventory.read(), split)
+    results = [(index, Result(readings=[Reading(utterance.syllables[1:])]))  # the first of each is lost
+               for index, utterance in enumerate(dev.utterances)]
+    result = judge(results, Inventory.read(), split)
     facts = report.evaluation_facts(result, split, MODEL)
     others = sum(len(utterance.syllables) for utterance in dev.utterances[1:])
     assert (facts["utterances"], facts["outside_inventory"]) == (4, 1)
@@ -84,8 +85,8 @@ def test_what_the_model_could_never_get_right_stands_apart(dev):
 
 
 def test_where_all_is_inside_there_is_one_figure(dev):
-    readings = [(index, Reading([], [])) for index in range(len(dev))]
-    result = judge(readings, Inventory.read(), dev)
+    results = [(index, Result()) for index in range(len(dev))]
+    result = judge(results, Inventory.read(), dev)
     facts = report.evaluation_facts(result, dev, MODEL)
     assert facts["outside_inventory"] == 0 and "inside_inventory" not in facts
     assert "inventory" not in report.evaluation_text(result, dev, MODEL)
@@ -174,9 +175,9 @@ def test_doubles_are_equal_syllables_in_neighbouring_frames(monkeypatch):
     frames = [1, 2, 3, 5, 6, 7]
     reading = Reading("ma1 ma1 ma1 ma1 ba1 ma1".split(), frame_seconds(frames))
     single = script["without_doubles"](reading)
-    assert single.syllables == "ma1 ma1 ba1 ma1".split()
+    assert single.syllables == tuple("ma1 ma1 ba1 ma1".split())
     assert single.seconds == frame_seconds([1, 5, 6, 7])
-    assert script["without_doubles"](Reading([], [])).syllables == []
+    assert script["without_doubles"](Reading()).syllables == ()
 
 
 def test_the_table_has_a_row_without_what_is_outside():

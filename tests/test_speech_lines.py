@@ -18,9 +18,8 @@ from ramospeech.cli import main
 from ramospeech.corpora import open_split
 from ramospeech.manifest import Utterance
 from ramospeech.prefix_beam import warm_up
-from ramospeech.recognition import Reading
-from ramospeech.speech_lines import text_facts, text_lines
-from ramospeech.speech_to_text import Sentence, Text
+from ramospeech.results import Reading, Result
+from ramospeech.speech_lines import error_rates, text_facts, text_lines
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AS_IN_2019 = """\
@@ -31,11 +30,11 @@ PRED SCORE: -0.9450
 PRED AVG SCORE: -0.0727, PRED PPL: 1.0754
 """  # noqa: E501
 SYLLABLES = "shang4 hai3 zhi2 wu4 yuan2 you3 ge4 zhong3 ge4 yang4 de zhi2 wu4".split()
-SENTENCE = Sentence(tuple("上海植物园有各种各样的植物"), tuple(SYLLABLES), (0.04,) * 13, -0.9450, -20.0)
+SENTENCE = Reading(tuple(SYLLABLES), (0.04,) * 13, -20.0, tuple("上海植物园有各种各样的植物"), -0.9450)
 
 
-def a_text(*others: Sentence) -> Text:
-    return Text("a.wav", [SENTENCE, *others], Reading(["shang4"], [0.04]), 1.63606)
+def a_text(*others: Reading) -> Result:
+    return Result("a.wav", [SENTENCE, *others], Reading(("shang4",), (0.04,)), 1.63606)
 
 
 def test_the_lines_of_2019():
@@ -51,8 +50,24 @@ def test_the_reference_and_the_errors():
     assert "SYLLABLE ERROR: 0.0%" in lines and not any(line.startswith("REF 3") for line in lines)
 
 
+@pytest.mark.parametrize("hanzi", [
+    "上海植物园有各种各样的植物。", "上海，植物园：有“各种各样”的植物！", "上海 植物园 有 各种 各样 的 植物",
+    "上海植物园——有《各种各样》的植物……", "(上海·植物园)有各种各样的植物~",
+])
+def test_punctuation_is_not_spoken(hanzi):
+    """A reference is often written as in a book; nobody says its commas."""
+    reference = Utterance("a.wav", " ".join(SYLLABLES), hanzi)
+    assert error_rates(SENTENCE, reference) == {"syllable_error": 0.0, "hanzi_error": 0.0}
+    wrong = SENTENCE._replace(tokens=(*SENTENCE.tokens[:-1], "屋"))
+    assert error_rates(wrong, reference)["hanzi_error"] == pytest.approx(1 / 13)
+
+
+def test_a_reference_of_punctuation_alone_has_no_hanzi():
+    assert error_rates(SENTENCE, Utterance("a.wav", "shang4", "……")).keys() == {"syllable_error"}
+
+
 def test_the_n_best_and_no_minus_before_zero():
-    lines = list(text_lines(1, a_text(Sentence(("上", "海"), joint=-0.00001))))
+    lines = list(text_lines(1, a_text(Reading(tokens=("上", "海"), score=-0.00001))))
     assert lines[-3:] == ["BEST HYP:", "[-20.0000] " + " ".join(SENTENCE.tokens), "[0.0000] 上 海"]
 
 
@@ -62,7 +77,7 @@ def test_the_facts():
     assert facts["hanzi"] == SENTENCE.hanzi and facts["pinyin"] == SYLLABLES
     assert facts["score"] == -0.945 and facts["perplexity"] == 1.0754
     assert facts["heard"] == ["shang4"] and facts["hanzi_error"] == 5.5
-    assert text_facts(Text("b.wav", error="b.wav: silent")) == {
+    assert text_facts(Result("b.wav", error="b.wav: silent")) == {
         "file": "b.wav", "error": "b.wav: silent"}
 
 

@@ -1,7 +1,6 @@
 """From a recording to hanzi, with the shipped model."""
 
 import math
-from itertools import product
 
 import numpy as np
 import pytest
@@ -10,17 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramospeech import pieces
+from ramospeech import segments
 from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.corpora import Split
 from ramospeech.joint_search import HYPOTHESES, Heard, joint_search, slots_from_posteriors
 from ramospeech.metrics import ErrorCounts
 from ramospeech.model import AcousticModel
-from ramospeech.pieces import read_pieces
 from ramospeech.pinyin import PAD, UNK, Inventory
 from ramospeech.prefix_beam import prefix_beam_search
-from ramospeech.recognition import Reading
-from ramospeech.speech_to_text import Sentence, SpeechToText, Text, log_prob
+from ramospeech.segments import read_segments
+from ramospeech.speech_to_text import SpeechToText, log_prob
 from ramospeech.word_lattice import Lattice, Writing
 from ramospeech.word_lattice import given as certain
 from test_word_lattice import every_path, models, slots
@@ -53,9 +51,11 @@ def test_it_is_the_joint_search_of_the_n_best(speech, recordings):
                        item.score) for item in prefix_beam_search(log_probs, nbest=HYPOTHESES)]
         expected = joint_search(heard, speech.words, count=3)
         text = speech.write(load_audio(path), count=3)
-        assert [(item.hanzi, item.syllables, item.joint) for item in text.sentences] == [
+        assert [(item.hanzi, item.syllables, item.score) for item in text.readings] == [
             (item.hanzi, item.syllables, pytest.approx(item.score, rel=1e-4)) for item in expected]
-        assert text.heard.others and text.heard.score >= text.heard.others[0].score
+        assert text.heard.score == pytest.approx(heard[0].score, rel=1e-4)
+        assert [{syllable} for syllable in text.heard.syllables] == [
+            {syllable for syllable, weight in slot.items() if weight == 0} for slot in heard[0].slots]
 
 
 def test_batches_change_nothing(speech, recordings, tmp_path):
@@ -91,35 +91,19 @@ def long_recording(recordings, tmp_path):
 def test_a_long_recording_is_joined_again(speech, long_recording, monkeypatch):
     path, starts = long_recording
     for name, seconds in {"LONGEST": 5.0, "CUT_FROM": 1.0, "CUT_TO": 4.5, "BLOCK": 1.0}.items():
-        monkeypatch.setattr(pieces, name, seconds)
-    parts = [(start, speech.write(waveform, count=2)) for start, waveform in read_pieces(path)]
+        monkeypatch.setattr(segments, name, seconds)
+    parts = [(start, speech.write(waveform, count=2)) for start, waveform in read_segments(path)]
     told = []
     (text,) = speech.transcribe([path], batch_size=2, count=2, tell=told.append)
     assert len(parts) > 2
     assert text.hanzi == "".join(part.hanzi for _, part in parts) != ""
     assert text.best.seconds == pytest.approx(
         [start + second for start, part in parts for second in part.best.seconds], abs=0.011)
-    assert text.best.score == pytest.approx(sum(part.best.score for _, part in parts), abs=1e-3)
-    assert text.heard.syllables == sum((part.heard.syllables for _, part in parts), [])
+    assert text.best.log_prob == pytest.approx(sum(part.best.log_prob for _, part in parts), abs=1e-3)
+    assert text.heard.syllables == sum((part.heard.syllables for _, part in parts), ())
     assert sum(told) == pytest.approx(soundfile.info(path).duration, abs=0.01)
-    assert len(text.sentences) == 2 and text.sentences[1].hanzi != text.hanzi
+    assert len(text.readings) == 2 and text.readings[1].hanzi != text.hanzi
     assert starts[-1] < text.best.seconds[-1] < soundfile.info(path).duration
-
-
-sentences = st.lists(st.builds(
-    Sentence, st.tuples(st.sampled_from("甲乙丙")), st.just(("jia3",)), st.just((0.0,)),
-    st.floats(-9, 0), st.integers(-99, 0).map(float)), min_size=2, max_size=2).map(
-        lambda items: sorted(items, key=lambda item: -item.joint))
-
-
-@given(st.lists(sentences, min_size=1, max_size=4))
-def test_the_best_of_all_ways_to_join(parts):
-    text = Text("a.wav")
-    for part in parts:
-        text.add(Text("", part, Reading(["jia3"], [0.0], score=-1.0), 0.5))
-    every = sorted((sum(item.joint for item in way) for way in product(*parts)), reverse=True)
-    assert [item.joint for item in text.sentences] == every[:2]
-    assert text.elapsed == 0.5 * len(parts) and text.heard.score == -len(parts)
 
 
 @settings(max_examples=30)
@@ -142,13 +126,6 @@ def test_what_was_forgotten_has_a_score_too(speech):
     assert -40 < log_prob(writing, speech.words) < -5
 
 
-def test_average_and_perplexity():
-    sentence = Sentence(tuple("上海植物园有各种各样的植物"), score=-0.9450)
-    assert round(sentence.average, 4) == -0.0727
-    assert round(sentence.perplexity, 4) == 1.0754
-    assert Sentence().average == 0 and Sentence().perplexity == 1
-
-
 class Says:
     """A recogniser that is certain of some classes, one a frame."""
 
@@ -164,7 +141,7 @@ class Says:
 
 def test_what_cannot_be_written_passes_through(speech):
     text = SpeechToText(Says(["ni3", "fiao4"], ["ni3", "fiao4"]), speech.words).write(torch.zeros(9))
-    assert text.heard.syllables == ["ni3", "fiao4"]
+    assert text.heard.syllables == ("ni3", "fiao4")
     assert text.best.tokens == ("你", "fiao4") and text.best.syllables == ("ni3", "fiao4")
     said = ["fiao4", "fiao4", PAD, "ni3", PAD, UNK]
     text = SpeechToText(Says(["ni3", "fiao4"], said), speech.words).write(torch.zeros(9))
@@ -173,11 +150,11 @@ def test_what_cannot_be_written_passes_through(speech):
 
 def test_nothing_said(speech):
     text = SpeechToText(Says(["ni3"], [PAD] * 3), speech.words).write(torch.zeros(9))
-    assert (text.hanzi, text.best.syllables, text.best.score) == ("", (), 0.0)
+    assert (text.hanzi, text.best.syllables, text.best.log_prob) == ("", (), 0.0)
 
 
 def test_a_model_that_learned_with_ace(speech):
     """The same class twice is two syllables, and there is one hypothesis."""
     text = SpeechToText(Says(["shi4"], ["shi4", "shi4"], "ace"), speech.words).write(torch.zeros(9))
-    assert text.heard.syllables == ["shi4", "shi4"] and text.heard.others == ()
+    assert text.heard.syllables == ("shi4", "shi4")
     assert len(text.hanzi) == 2

@@ -1,4 +1,4 @@
-"""A long recording in pieces, cut where it is quietest, so that an hour needs little memory."""
+"""A recording in segments, cut where it is quietest, so that hours need little memory."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,23 +13,23 @@ from ramospeech.audio import SILENCE, AudioError, audio_seconds, read_blocks, re
 from ramospeech.features import frame_count
 from ramospeech.model import REDUCTION
 
-LONGEST = 60.0  # seconds of a piece
-CUT_FROM, CUT_TO = 20.0, 59.0  # seconds: where in the longest piece it is cut
+LONGEST = 60.0  # seconds of a segment
+CUT_FROM, CUT_TO = 20.0, 59.0  # seconds: where in the longest segment it is cut
 QUIET = 0.2  # seconds whose loudness is judged together: the pause between two phrases
 BLOCK = 10.0  # seconds read at once
 
 
-class Piece(NamedTuple):
+class Segment(NamedTuple):
     """A part of a recording."""
 
     start: float  # seconds from the beginning of the recording
     waveform: Tensor  # (samples,) at 16 kHz
 
 
-def read_pieces(path: Path | str) -> Iterator[Piece]:
-    """A recording whole, where it is no longer than a minute; else in pieces, cut at silences.
+def read_segments(path: Path | str) -> Iterator[Segment]:
+    """A recording whole, where it is no longer than a minute; else in segments, cut at silences.
 
-    Pieces that hold no sound, or too little for the model, are left out. Raises AudioError where
+    Segments that hold no sound, or too little for the model, are left out. Raises AudioError where
     none is left, and as `load_audio` does; what is broken far behind shows when it is reached.
     """
     read, rate = 0, 1
@@ -40,7 +40,7 @@ def read_pieces(path: Path | str) -> Iterator[Piece]:
             continue
         waveform = resample(torch.from_numpy(part), rate)
         if frame_count(len(waveform)) >= REDUCTION:
-            yield Piece(start, waveform)
+            yield Segment(start, waveform)
             reason = None
         elif reason:
             reason = f"too short: {len(part) / rate:.3f} s"

@@ -1,4 +1,4 @@
-"""Long recordings in pieces: cut in pauses, nothing lost, little held."""
+"""Long recordings in segments: cut in pauses, nothing lost, little held."""
 
 import tracemalloc
 from itertools import pairwise
@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech import pieces
+from ramospeech import segments
 from ramospeech.audio import AudioError, load_audio
-from ramospeech.pieces import CUT_FROM, CUT_TO, LONGEST, QUIET, quietest_place, read_pieces
+from ramospeech.segments import CUT_FROM, CUT_TO, LONGEST, QUIET, quietest_place, read_segments
 
 RATE = 4000
 
@@ -39,24 +39,24 @@ def long_recording(tmp_path):
 
 def test_cut_in_pauses_and_nothing_lost(long_recording):
     path, samples, spoken = long_recording
-    parts = [part for part, rate in pieces._cut(path)]
+    parts = [part for part, rate in segments._cut(path)]
     np.testing.assert_array_equal(np.concatenate(parts), samples)
     assert len(parts) > 3 and max(map(len, parts)) <= LONGEST * RATE
     places = np.cumsum([len(part) for part in parts])[:-1] / RATE
     assert not any(start < place < end for place in places for start, end in spoken)
 
 
-def test_pieces_begin_where_they_say(long_recording):
+def test_segments_begin_where_they_say(long_recording):
     path, _, _ = long_recording
-    found = list(read_pieces(path))
+    found = list(read_segments(path))
     assert found[0].start == 0
     for before, after in pairwise(found):
         assert after.start == pytest.approx(before.start + len(before.waveform) / 16_000, abs=1e-3)
     whole = load_audio(path)
-    for piece in found:  # resampled piece by piece, it is the same but at the very edges
-        start = round(piece.start * 16_000)
-        inner = slice(start + 200, start + len(piece.waveform) - 200)
-        torch.testing.assert_close(piece.waveform[200:-200], whole[inner], rtol=0, atol=1e-4)
+    for segment in found:  # resampled segment by segment, it is the same but at the very edges
+        start = round(segment.start * 16_000)
+        inner = slice(start + 200, start + len(segment.waveform) - 200)
+        torch.testing.assert_close(segment.waveform[200:-200], whole[inner], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name, rate, channels", [
@@ -64,7 +64,7 @@ def test_pieces_begin_where_they_say(long_recording):
 def test_a_short_recording_is_whole(tmp_path, name, rate, channels):
     sound = np.random.default_rng(0).normal(0, 0.1, (25 * rate, channels))
     soundfile.write(tmp_path / name, sound, rate)
-    ((start, waveform),) = read_pieces(tmp_path / name)
+    ((start, waveform),) = read_segments(tmp_path / name)
     assert start == 0
     torch.testing.assert_close(waveform, load_audio(tmp_path / name), rtol=0, atol=1e-6)
 
@@ -76,12 +76,12 @@ def test_an_hour_is_never_in_memory(tmp_path, monkeypatch):
             for seed in range(minutes):
                 file.write(phrases(60, seed)[0])
         tracemalloc.start()
-        assert sum(len(piece.waveform) for piece in read_pieces(tmp_path / "a.wav")) > 0
+        assert sum(len(segment.waveform) for segment in read_segments(tmp_path / "a.wav")) > 0
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
 
-    monkeypatch.setattr(pieces, "resample", lambda waveform, rate: waveform)  # torch's is not traced
+    monkeypatch.setattr(segments, "resample", lambda waveform, rate: waveform)  # torch's is not traced
     few, many = peak(3), peak(30)
     assert many < 1.5 * few and many < 30 * 60 * RATE * 4 / 2
 
@@ -89,8 +89,8 @@ def test_an_hour_is_never_in_memory(tmp_path, monkeypatch):
 def test_silence_between_is_left_out(tmp_path):
     tone = np.sin(np.arange(30 * RATE) / 5)
     soundfile.write(tmp_path / "a.wav", np.concatenate([tone, np.zeros(200 * RATE), tone]), RATE)
-    found = list(read_pieces(tmp_path / "a.wav"))
-    assert sum(len(piece.waveform) for piece in found) < 170 * 16_000
+    found = list(read_segments(tmp_path / "a.wav"))
+    assert sum(len(segment.waveform) for segment in found) < 170 * 16_000
     assert found[-1].start + len(found[-1].waveform) / 16_000 == pytest.approx(260)
 
 
@@ -117,17 +117,17 @@ def test_what_is_broken_is_named_as_ever(tmp_path, name):
     with pytest.raises(AudioError) as expected:
         load_audio(tmp_path / name)
     with pytest.raises(AudioError) as found:
-        list(read_pieces(tmp_path / name))
+        list(read_segments(tmp_path / name))
     assert str(found.value) == str(expected.value)
 
 
 def test_long_silence_and_short_sound(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(130 * RATE), RATE)
     with pytest.raises(AudioError, match="a.wav: silent"):
-        list(read_pieces(tmp_path / "a.wav"))
+        list(read_segments(tmp_path / "a.wav"))
     soundfile.write(tmp_path / "b.wav", np.sin(np.arange(RATE // 20)), RATE)
     with pytest.raises(AudioError, match="b.wav: too short: 0.050 s"):
-        list(read_pieces(tmp_path / "b.wav"))
+        list(read_segments(tmp_path / "b.wav"))
 
 
 @given(st.integers(0, 1000))
