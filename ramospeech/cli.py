@@ -13,6 +13,7 @@ from ramospeech.cli_listen import add_evaluate_command, add_speech_command, add_
 from ramospeech.cli_train import add_train_command
 from ramospeech.corpora import MODULES, choose_labels, download, get_corpus, is_prepared, prepare
 from ramospeech.files import refuse_unwritable
+from ramospeech.notices import print_notices
 from ramospeech.paths import SHIPPED_MODEL
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
@@ -24,6 +25,7 @@ LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for trouble, 2 for a wrong call."""
     options = build_parser().parse_args(arguments)
+    print_notices()
     return guarded(options.run, options)
 
 

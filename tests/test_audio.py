@@ -1,5 +1,6 @@
 """Recordings of every kind, whole and broken, written here and read back."""
 
+import logging
 import os
 import shlex
 import stat
@@ -18,6 +19,7 @@ from ramospeech.audio import (
     load_audio, read_blocks, resample,
 )
 from ramospeech.decoding import RATES
+from ramospeech.notices import LOGGER, print_notices
 
 FORMATS = ["wav", "flac", "ogg", "mp3"]
 RATES_OF_RECORDINGS = [8000, 11_025, 16_000, 22_050, 44_100, 48_000]
@@ -527,6 +529,29 @@ def test_unreadable_file(tmp_path):
 
 def test_a_name_too_long(tmp_path):
     assert refusal(tmp_path / ("a" * 300))
+
+
+# Notices
+
+
+def test_a_low_rate_is_said_once_a_command_and_not_to_standard_output(tmp_path, capsys):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, voice(16_000), 8000)
+    LOGGER.handlers = [logging.NullHandler()]
+    load_audio(tmp_path / "a.wav")
+    assert capsys.readouterr().err == ""  # a program that uses the module decides for itself
+    for _ in range(2):
+        print_notices()  # as each command does
+        for name in ("a.wav", "b.wav"):
+            load_audio(tmp_path / name)
+            list(read_blocks(tmp_path / name, 1))
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1
+        assert "a.wav: 8000 samples a second hold no sound above 4000 Hz" in err
+    soundfile.write(tmp_path / "c.wav", voice(), SAMPLE_RATE)
+    load_audio(tmp_path / "c.wav")
+    assert capsys.readouterr().err == ""
+    LOGGER.handlers = [logging.NullHandler()]
 
 
 # Damage

@@ -1,0 +1,36 @@
+"""What a telephone's rate costs: the shipped model's errors at 16 kHz, and at 8 kHz.
+
+    ramospeech prepare audio-cmn --root DIR
+    python benchmarks/low_rate.py
+
+Reads the words of the list dev as they are, and taken down to 8,000 samples a second and up again.
+Prints the share of toned syllables that are wrong.
+"""
+
+import torch
+from torchaudio.functional import resample as change_rate
+
+from ramospeech.audio import SAMPLE_RATE, load_audio
+from ramospeech.corpora import open_split
+from ramospeech.metrics import edits
+from ramospeech.recognition import Recogniser
+
+LOW = 8_000  # samples a second
+WORDS = 500
+
+
+def main() -> None:
+    split, recogniser = open_split("audio-cmn", "dev"), Recogniser.load()
+    wrong, count = torch.zeros(2), 0
+    for index, utterance in enumerate(split.utterances[:WORDS]):
+        clean = load_audio(split.audio_path(index))  # (samples,)
+        low = change_rate(change_rate(clean, SAMPLE_RATE, LOW), LOW, SAMPLE_RATE)
+        heard = recogniser.recognise([clean]) + recogniser.recognise([low])
+        wrong += torch.tensor([edits(utterance.syllables, item.syllables) for item in heard])
+        count += len(utterance.syllables)
+    for rate, errors in zip((SAMPLE_RATE, LOW), wrong.tolist()):
+        print(f"{rate:6} samples a second: {errors / count:.1%} of {count} toned syllables wrong")
+
+
+if __name__ == "__main__":
+    main()
