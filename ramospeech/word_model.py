@@ -42,7 +42,7 @@ class Weights(NamedTuple):
 
     unseen: float = 6.0  # how much each different follower of a word speaks for unseen ones
     hanzi: float = 0.5  # how much the two hanzi that meet between words count
-    # Chosen otherwise: by the next 1,000 words of build_neutral_tones and 150 other sentences.
+    # Chosen by benchmarks/neutral_tones.py.
     neutral: float = 5.0  # the price of a neutral tone for a full one, or the other way in a word
 
 
@@ -103,12 +103,15 @@ class WordModel:
         """The syllables of the dictionary that may be meant by one that was said.
 
         `slot` has syllables with their weights (logarithms). Each stands for itself, and at the
-        price `weights.neutral` a neutral tone for any other (知道 `zhi1 dao`), and `inside` a word any
-        other for the neutral one (这个 `zhe4 ge4`). Gives what was said for each, and its weight.
+        price `weights.neutral` a neutral tone for any other (知道 `zhi1 dao`). Words seldom begin with
+        a neutral tone: there the price is twice that. `inside` a word what is mostly neutral may have
+        its full tone (这个 `zhe4 ge4`, 儿子 `er2 zi3`; not `er2 zi4`). Gives what was said for each, and
+        its weight.
         """
         ways: dict[str, tuple[str, float]] = {}
         for said, weight in slot:
-            priced = dict.fromkeys(self._with_other_tone(said, inside), weight - self.weights.neutral)
+            price = self.weights.neutral * (1 if inside else 2)
+            priced = dict.fromkeys(self._with_other_tone(said, inside), weight - price)
             for meant, value in {**priced, said: weight}.items():
                 if meant not in ways or value > ways[meant][1]:
                     ways[meant] = said, value
@@ -118,7 +121,8 @@ class WordModel:
         base = base_syllable(syllable)
         if base == syllable:
             return [other for tone in "1234" if self.words.get(other := base + tone)]
-        return [base] if inside else []
+        light = self.readings((base,)).keys() if inside else set()  # hanzi that may be neutral
+        return [base] if light & self.readings((syllable,)).keys() else []
 
     @cached_property
     def _sorted_readings(self) -> list[str]:
