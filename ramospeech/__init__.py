@@ -5,7 +5,7 @@ A recording passes these files in this order:
     corpora -> manifest -> audio -> features -> disguise -> augment -> batches  (data)
     settings -> model -> losses -> sharing -> training -> runs -> checkpoints   (learning)
     segments -> front_end -> recognition -> decoders -> results -> metrics      (listening)
-    word_model -> word_lattice -> pinyin_to_hanzi, joint_search                 (writing hanzi)
+    word_model -> word_lattice, compiled_lattice -> pinyin_to_hanzi, joint_search (writing hanzi)
     speech_to_text -> speech_lines                                              (all of it)
 
 `aggregation` is the arithmetic of the loss ACE, `flat_start` how training with it begins.

@@ -10,18 +10,21 @@ no word reaches across it. Several words in a row keep a space between them, `wo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from heapq import nlargest
 from itertools import groupby
 from math import exp
 from operator import add
 from typing import BinaryIO, NamedTuple
 
+from ramospeech.compiled_lattice import NOTHING, LongLattice, Numbers
 from ramospeech.pinyin import respell
 from ramospeech.typed_pinyin import Item, Typed, read_line
-from ramospeech.word_lattice import Lattice, Slot
+from ramospeech.word_lattice import Lattice, Slot, Writing
 from ramospeech.word_model import WordModel
 
-LONGEST_RUN = 200  # syllables that are read as one; longer runs are cut, so that memory is bounded
+LONGEST_RUN = 200  # syllables that a `Lattice` writes; a longer run is worth the start of a compiled one
+WINDOW, AHEAD = 1000, 40  # syllables that are written at once, and that are looked at behind them
 
 
 class Candidate(NamedTuple):
@@ -42,6 +45,10 @@ class Converter:
 
     model: WordModel
 
+    def __post_init__(self) -> None:
+        remembered = lru_cache(maxsize=1 << 13)(self._slot)  # more than there are syllables
+        object.__setattr__(self, "_slot", remembered)
+
     @classmethod
     def load(cls) -> "Converter":
         """With the tables that come with the package; half a second."""
@@ -59,8 +66,7 @@ class Converter:
         syllables has its own ways; their probabilities are multiplied.
         """
         best = [Candidate("", 0.0, 0.0)]
-        for part in self._parts(line):
-            ways = [Candidate(part, 0.0, 0.0)] if isinstance(part, str) else self._write(part, count)
+        for ways in self._ways(line, count):
             longer = [Candidate(*map(add, old, new)) for old in best for new in ways]
             best = nlargest(count, longer, key=lambda item: item.score)
         return best
@@ -70,20 +76,33 @@ class Converter:
         return [item.text for piece in read_line(line) for item in piece
                 if item.odd or (item.syllables and not all(map(self._slot, item.syllables)))]
 
-    def _write(self, slots: list[Slot], count: int) -> list[Candidate]:
-        lattice = Lattice.build(slots, self.model)
-        return [Candidate(writing.hanzi, writing.score, lattice.log_prob(writing.hanzi))
-                for writing in lattice.best(count)]
-
-    def _parts(self, line: str) -> Iterator[list[Slot] | str]:
-        """Runs of what can be written, cut where they are too long, and what passes through."""
+    def _ways(self, line: str, count: int) -> Iterator[list[Candidate]]:
+        """The ways to write each part of a line: a run of syllables, or what passes through."""
         for writable, run in groupby(self._read(line), key=lambda item: not isinstance(item, str)):
+            items = list(run)
+            slots = [item for item in items if not isinstance(item, str)]
             if not writable:
-                yield "".join(map(str, run))
-                continue
-            slots = [item for item in run if not isinstance(item, str)]
-            for start in range(0, len(slots), LONGEST_RUN):
-                yield slots[start:start + LONGEST_RUN]
+                yield [Candidate("".join(map(str, items)), 0.0, 0.0)]
+            elif len(slots) <= LONGEST_RUN:
+                lattice = Lattice.build(slots, self.model)
+                yield _candidates(lattice, lattice.best(count))
+            else:
+                yield from self._write_long(slots, count)
+
+    def _write_long(self, slots: list[Slot], count: int) -> Iterator[list[Candidate]]:
+        """A window after the other, so that memory is bounded; each goes on from the last word."""
+        start, previous = 0, NOTHING
+        while start < len(slots):
+            lattice = LongLattice.build(slots[start:start + WINDOW + AHEAD], self._numbers, count,
+                                        previous=previous)
+            if start + WINDOW + AHEAD < len(slots):
+                lattice = lattice.up_to(WINDOW)
+            yield _candidates(lattice, lattice.best())
+            start, previous = start + lattice.place, lattice.last_entry
+
+    @cached_property
+    def _numbers(self) -> Numbers:
+        return Numbers.of(self.model)
 
     def _read(self, line: str) -> Iterator[Slot | str]:
         """Every syllable, every other word or sign, and the spaces that stay."""
@@ -114,6 +133,11 @@ class Converter:
         syllables = [respell(f"{typed.base}{tone}") for tone in tones]
         return {syllable: 0.0 for syllable in syllables
                 if self.model.spoken_as(((syllable, 0.0),), False).keys() & self.model.words.keys()}
+
+
+def _candidates(lattice: Lattice | LongLattice, writings: list[Writing]) -> list[Candidate]:
+    return [Candidate(writing.hanzi, writing.score, lattice.log_prob(writing.hanzi))
+            for writing in writings]
 
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ apostrophe before it, so `fangan` is fan gan, `fang'an` fang an, and `xian` one 
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from ramospeech.pinyin import UNK, Inventory, base_syllable, respell
@@ -85,6 +85,7 @@ def _split(piece: str) -> Iterator[Item]:
         yield Item(piece[place:])
 
 
+@lru_cache(maxsize=1 << 16)
 def _item(word: str) -> Item:
     syllables = () if _is_abbreviation(word) else read_word(word)
     latin = any("LATIN" in unicodedata.name(char, "") for char in word)
@@ -101,7 +102,7 @@ def _marks(word: str) -> list[str]:
     return [char for char in unicodedata.normalize("NFD", word) if char in MARKS]
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def read_word(word: str) -> tuple[Typed, ...]:
     """The syllables of a word without spaces; none where it is no pinyin."""
     plain = unicodedata.normalize("NFKD", word).lower().replace("u\u0308", "v").replace("u:", "v")

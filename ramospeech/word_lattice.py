@@ -8,7 +8,7 @@ An arc is a word over some of the syllables; a path is a row of arcs from the fi
 last. What an arc weighs depends on the arc before it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from math import exp, inf, log
@@ -111,29 +111,40 @@ class Lattice:
 
 def _arcs_by_end(slots: Sequence[Slot], model: WordModel) -> list[list[Arc]]:
     ending: list[list[Arc]] = [[ROOT]] + [[] for _ in slots]
-    for start in range(len(slots)):
-        for arc in _arcs_from(start, slots, model):
-            ending[arc.end].append(arc)
-        if not any(arc.start == start for arc in ending[start + 1]):
-            raise ValueError(f"no hanzi is read {' or '.join(slots[start])} (syllable {start + 1})")
+    for start, end, written, said, sound in grow_words(slots, model):
+        ending[end] += [Arc(start, end, word, said, frequency, sound)
+                        for word, frequency in model.readings(written).items()]
+    refuse_gaps(slots, {end for end, arcs in enumerate(ending) if any(
+        arc.start == end - 1 for arc in arcs)})
     return ending
 
 
-def _arcs_from(start: int, slots: Sequence[Slot], model: WordModel) -> Iterator[Arc]:
-    """Grow words syllable by syllable, as long as a word begins so.
+def refuse_gaps(slots: Sequence[Slot], written: Container[int]) -> None:
+    """Raise ValueError for the first place, counted from 1, where no word of one syllable is written."""
+    for place, slot in enumerate(slots, start=1):
+        if place not in written:
+            raise ValueError(f"no hanzi is read {' or '.join(slot)} (syllable {place})")
 
-    `begun` has what dictionaries write, with what was said and its weight.
+
+def grow_words(
+    slots: Sequence[Slot], model: WordModel
+) -> Iterator[tuple[int, int, tuple[str, ...], tuple[str, ...], float]]:
+    """From each place words grow syllable by syllable, as long as a word begins so.
+
+    Yields from where to where, what dictionaries write, what was said, and its weight.
     """
-    begun: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {(): ((), 0.0)}
-    for end in range(start + 1, min(start + LONGEST, len(slots)) + 1):
-        ways = model.spoken_as(tuple(slots[end - 1].items()), end - start > 1)
-        begun = {(*written, syllable): ((*said, other), sound + weight)
-                 for written, (said, sound) in begun.items()
-                 for syllable, (other, weight) in ways.items()
-                 if end == start + 1 or model.begins_word((*written, syllable))}
-        for written, (said, sound) in begun.items():
-            for word, frequency in model.readings(written).items():
-                yield Arc(start, end, word, said, frequency, sound)
+    first, inside = ([model.spoken_as(tuple(slot.items()), is_inside) for slot in slots]
+                     for is_inside in (False, True))
+    for start in range(len(slots)):
+        begun: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {
+            (syllable,): ((said,), sound) for syllable, (said, sound) in first[start].items()}
+        for end in range(start + 1, min(start + LONGEST, len(slots)) + 1):
+            for written, (all_said, sound) in begun.items():
+                yield start, end, written, all_said, sound
+            begun = {(*written, syllable): ((*all_said, said), sound + weight)
+                     for written, (all_said, sound) in begun.items()
+                     for syllable, (said, weight) in (inside[end] if end < len(slots) else {}).items()
+                     if model.begins_word((*written, syllable))}
 
 
 def _heaviest(count: int, writings: Iterable[Writing]) -> list[Writing]:

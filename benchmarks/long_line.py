@@ -1,0 +1,45 @@
+"""How fast a line of 100,000 syllables becomes hanzi, beside the plain lattice on short runs of it.
+
+    python benchmarks/long_line.py
+
+The text is `mini`'s list to train on, over and over.
+"""
+
+import resource
+import time
+from collections.abc import Callable
+from itertools import chain, cycle, islice
+
+from ramospeech.corpus_mini import manifest_path
+from ramospeech.manifest import read_manifest
+from ramospeech.pinyin_to_hanzi import LONGEST_RUN, Converter
+from ramospeech.report import commit, hardware
+
+SYLLABLES, SHORT = 100_000, 4_000
+
+
+def main() -> None:
+    utterances = read_manifest(manifest_path("train"))
+    text = list(islice(cycle(chain.from_iterable(item.syllables for item in utterances)), SYLLABLES))
+    converter, line = Converter.load(), " ".join(text)
+    runs = [" ".join(text[place:place + LONGEST_RUN]) for place in range(0, SHORT, LONGEST_RUN)]
+    converter.convert(" ".join(text[:2 * LONGEST_RUN]))  # it compiles, or loads what was compiled
+    plain = 1000 / SHORT * seconds(lambda: [converter.convert(run) for run in runs])
+    for count in (1, 5):
+        long = seconds(lambda count=count: converter.candidates(line, count))  # type: ignore[misc]
+        each = 1000 * long / SYLLABLES
+        print(f"{count} best: {long:5.1f} s, {each:.3f} ms a syllable; "
+              f"the plain lattice {plain:.3f} ms, {plain / each:.1f} times as long")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"most memory: {memory:.0f} MB; {SYLLABLES:,} syllables; commit {commit()}, {hardware()}")
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Of one core."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()
