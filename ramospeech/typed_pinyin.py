@@ -41,6 +41,7 @@ class Item(NamedTuple):
     odd: bool = False  # it might have been pinyin, and was not understood
 
 
+@lru_cache(maxsize=1)  # a command asks what to write, and what was not understood
 def read_line(line: str) -> list[list[Item]]:
     """The parts of a line: for each piece between two spaces its words and signs, in order.
 
@@ -61,6 +62,8 @@ def read_line(line: str) -> list[list[Item]]:
 
 def _in_toned_line(item: Item) -> Item:
     """A word whose first syllable has no tone is English, or a neutral tone."""
+    if all(typed.tone for typed in item.syllables):
+        return item
     toneless = all(typed.tone is None for typed in item.syllables)
     if toneless and (len(item.syllables) > 1 or item.text != item.text.lower()):
         return Item(item.text, odd=item.text == item.text.lower())
