@@ -11,7 +11,9 @@ from ramospeech import __version__
 from ramospeech.cli_flags import Commands, Run, command, port_number, positive
 from ramospeech.cli_listen import add_evaluate_command, add_speech_command, add_transcribe_command
 from ramospeech.cli_train import add_train_command
-from ramospeech.corpora import MODULES, choose_labels, download, get_corpus, is_prepared, prepare
+from ramospeech.corpora import (
+    MODULES, choose_labels, download, get_corpus, is_prepared, prepare, read_facts, why_not_prepared,
+)
 from ramospeech.files import refuse_unwritable
 from ramospeech.notices import print_notices
 from ramospeech.paths import SHIPPED_MODEL
@@ -75,7 +77,8 @@ def _add_corpora_commands(commands: Commands) -> None:
                      "fetch a corpus and prepare it; what was broken off goes on")
     fetch.add_argument("name", choices=list(MODULES), help="the corpus")
     fetch.add_argument("--to", type=Path, default=None,
-                       help="the folder to put it in; default: the data folder")
+                       help="the folder to put it in, such as an empty mount point; "
+                            "default: the data folder")
     fetch.add_argument("--mirror", default=None,
                        help="of openslr.org: main (the default), us, eu, cn, or an address")
     fetch.add_argument("--labels", default=None, help=LABELS)
@@ -88,6 +91,8 @@ def _add_corpora_commands(commands: Commands) -> None:
 def run_corpora(options: Namespace) -> int:
     for name in MODULES:
         corpus, state = get_corpus(name), "prepared" if is_prepared(name) else "not prepared"
+        if state == "not prepared" and read_facts(name) and not corpus.embedded:
+            state = f"not prepared: {why_not_prepared(name)}\n{'':24}"
         size = f"a download of {corpus.size / 1e9:.1f} GB; " if corpus.size else ""
         print(f"{name:10} {state:13} {corpus.description}\n{'':24} {size}licence: {corpus.licence}")
     return 0

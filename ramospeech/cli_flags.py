@@ -63,6 +63,10 @@ def above_zero(text: str) -> float:
     return _number(text, lambda number: 0 < number < math.inf, "a number above 0")
 
 
+def from_zero(text: str) -> float:
+    return _number(text, lambda number: 0 <= number < math.inf, "a number from 0")
+
+
 def in_minutes(text: str) -> float:
     return _number(text, lambda number: number >= 0, "a number of minutes")
 

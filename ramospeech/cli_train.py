@@ -5,6 +5,7 @@ Torch is imported by what needs it, so that `--help` answers at once.
 
 import shlex
 import sys
+from argparse import BooleanOptionalAction
 from argparse import Namespace
 from contextlib import closing
 from dataclasses import fields, replace
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ramospeech.cli_flags import (
-    CORPORA, Commands, above_zero, command, device_name, in_minutes, positive, share_of_one, whole_number,
+    CORPORA, Commands, above_zero, command, device_name, from_zero, in_minutes, positive, share_of_one,
+    whole_number,
 )
 from ramospeech.corpora import open_split
 from ramospeech.settings import LOSSES, PRESETS, Settings
@@ -60,11 +62,11 @@ def add_train_command(commands: Commands) -> None:
     add("--flat_start", "--flat-start", type=share_of_one, metavar="SHARE",
         help="the part of all steps in which ace counts over short pieces, such as 0.3 "
              f"(default: {default.flat_start})")
-    add("--sharpness", type=above_zero, metavar="WEIGHT",
+    add("--sharpness", type=from_zero, metavar="WEIGHT",
         help="how much the entropy of the frames counts beside the loss, in the end; for ace, "
              f"such as 0.5 (default: {default.sharpness})")
-    add("--no-recurrent", dest="recurrent", action="store_false", default=None,
-        help="leave the LSTM out: convolutions alone")
+    add("--recurrent", action=BooleanOptionalAction, help="with the LSTM, or convolutions alone "
+        f"(default: {_yes_no(default.recurrent)})")
     add("--stride", type=positive, help="how many neighbouring frames become one output frame; "
         f"for ace, such as 2 (default: {default.stride})")
     add("--learning_rate", "--learning-rate", type=float,
@@ -73,15 +75,17 @@ def add_train_command(commands: Commands) -> None:
     add("--rate_scaling", "--rate-scaling", type=share_of_one, metavar="POWER",
         help="n processes learn at n to this power times the rate; 1 suits plain descent "
              f"(default: {default.rate_scaling})")
-    add("--sync_norm", "--sync-norm", action="store_true", default=None,
-        help="normalise by what all processes see, not by each one's share of a batch")
-    add("--compression", action="store_true", default=None,
-        help="let gradients travel between processes in half precision")
+    add("--sync_norm", "--sync-norm", action=BooleanOptionalAction,
+        help="normalise by what all processes see, not by each one's share of a batch "
+             f"(default: {_yes_no(default.sync_norm)})")
+    add("--compression", action=BooleanOptionalAction,
+        help="let gradients travel between processes in half precision "
+             f"(default: {_yes_no(default.compression)})")
     add("--sharing", type=float,
         help="how much syllables learn from those that share a part with them; 0: nothing "
              f"(default: {default.sharing})")
-    add("--no-augment", dest="augment", action="store_false", default=None,
-        help="neither change the speed nor mask spectrograms")
+    add("--augment", action=BooleanOptionalAction, help="change the speed and mask spectrograms "
+        f"(default: {_yes_no(default.augment)})")
     add("--disguise", type=share_of_one, nargs="?", const=0.5, metavar="SHARE",
         help="let other speakers in other rooms say this part of the utterances (half of them, "
              f"where no number is given; default: {default.disguise})")
@@ -96,6 +100,10 @@ def add_train_command(commands: Commands) -> None:
     add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
     add("--precision", choices=["float32", "bfloat16"], default=None,
         help="of the network; default: bfloat16 on a GPU that has it, else float32")
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def run_train(options: Namespace) -> int:
@@ -182,7 +190,8 @@ def _settings(options: Namespace, checkpoint: Path | None) -> tuple[Settings, st
     if "ace_weight" in given and settings.loss != "ctc+ace":
         raise ValueError(f"--ace_weight is for --loss ctc+ace; the loss is {settings.loss}")
     if settings.flat_start and settings.loss != "ace":
-        raise ValueError(f"--flat_start is for --loss ace; the loss is {settings.loss}")
+        mend = "" if "flat_start" in given else "; say --flat_start 0, too"
+        raise ValueError(f"--flat_start is for --loss ace; the loss is {settings.loss}{mend}")
     return settings, corpus if options.data_type is None else options.data_type
 
 

@@ -7,11 +7,15 @@ them back, the same way for every corpus.
 
 import importlib
 import json
+import shlex
+import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from ramospeech.files import brief, write_text
 from ramospeech.manifest import Utterance, read_manifest, write_manifest
@@ -93,7 +97,8 @@ def prepare(name: str, root: Path | None = None, labels: str | None = None) -> P
     label_source = choose_labels(corpus, labels)
     found = corpus.prepare(root, labels) if labels else corpus.prepare(root)
     if not found.splits:
-        reasons = [f"{count} skipped: {reason}" for reason, count in found.skipped.items()]
+        reasons = [f"{count} skipped: {found.with_example(reason)}"
+                   for reason, count in found.skipped.items()]
         raise CorpusError("; ".join([f"no recording of {name} was kept in {found.root}", *reasons]))
     facts = {"version": corpus.version, "root": str(found.root.resolve()),
              "label_source": label_source,
@@ -118,14 +123,14 @@ def choose_labels(corpus: Corpus, labels: str | None) -> str:
     return corpus.label_choices[labels]
 
 
-def open_split(name: str, split: str) -> Split:
-    """One list of a prepared corpus; an embedded corpus is prepared on first use.
+def open_split(name: str, split: str, make: bool = True) -> Split:
+    """One list of a prepared corpus; an embedded one, where `make` allows it, is made on first use.
 
     Names joined by `+` give the union of their lists, and `all` that of the real corpora that are
     prepared; what lacks the list is left out. Raises CorpusError where a corpus is not prepared, or
     none has such a list.
     """
-    facts = {part: _prepared_facts(part) for part in corpus_names(name)}
+    facts = {part: _prepared_facts(part, make) for part in corpus_names(name)}
     parts = [_open_part(part, split, facts[part]) for part in facts
              if split in facts[part]["splits"]]
     if not parts:
@@ -144,17 +149,20 @@ def real_corpora() -> list[str]:
     """The corpora of human speech that are prepared. Raises CorpusError where there are none."""
     real = [name for name in MODULES if not get_corpus(name).synthetic]
     prepared = [name for name in real if is_prepared(name)]
+    for name in real:
+        if name not in prepared and read_facts(name):  # it was once
+            tqdm.write(f"{ALL}: left out: {why_not_prepared(name)}", file=sys.stderr)
     if not prepared:
         raise CorpusError(f"{ALL}: no corpus of human speech is prepared; {how_to_get(real[0])}; "
                           f"there are {', '.join(real)}")
     return prepared
 
 
-def _prepared_facts(name: str) -> dict[str, Any]:
-    if get_corpus(name).embedded and not is_prepared(name):
+def _prepared_facts(name: str, make: bool) -> dict[str, Any]:
+    if make and get_corpus(name).embedded and not is_prepared(name):
         prepare(name)
     if not is_prepared(name):
-        raise CorpusError(f"the corpus {name} is not prepared: {how_to_get(name)}")
+        raise CorpusError(f"the corpus {why_not_prepared(name)}")
     return read_facts(name)
 
 
@@ -193,5 +201,22 @@ def read_facts(name: str) -> dict[str, Any]:
                           f"({brief(error)}): delete it, and prepare the corpus again") from None
 
 
+def why_not_prepared(name: str) -> str:
+    """The corpus, what is missing of it, and the command that mends it."""
+    facts, corpus = read_facts(name), get_corpus(name)
+    if not facts or corpus.embedded:
+        return f"{name} is not prepared: {how_to_get(name)}"
+    again = f"ramospeech prepare {name} --root"
+    labels = "".join(f" --labels {choice}" for choice, source in corpus.label_choices.items()
+                     if source == facts["label_source"] != corpus.label_source)
+    if not Path(facts["root"]).is_dir():
+        return (f"{name} is no longer in {facts['root']}: if it has moved, run "
+                f"`{again} DIR{labels}` with its new place")
+    return (f"{name} was prepared by another version of RamoSpeech: run "
+            f"`{again} {shlex.quote(facts['root'])}{labels}`")
+
+
 def how_to_get(name: str) -> str:
+    if get_corpus(name).embedded:
+        return f"run `ramospeech prepare {name}`"
     return f"run `ramospeech download {name}`, or `ramospeech prepare {name} --root DIR` on a copy"

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from ramospeech.corpora import Corpus
 from ramospeech.openslr import MIRRORS, Archive, download
-from ramospeech.preparation import CorpusError, Preparation, find_copy
+from ramospeech.preparation import (
+    CorpusError, Preparation, file_names, find_copy, folder_names, read_transcripts,
+)
 
 SPLITS = ("train", "dev", "test")
 TRANSCRIPT = "transcript/aishell_transcript_v0.8.txt"
@@ -29,7 +31,7 @@ def prepare(root: Path | None) -> Preparation:
     found = Preparation(find_copy("aishell", top, ".", [f"wav/{split}" for split in SPLITS]))
     texts = read_transcript(top / TRANSCRIPT)
     for split in SPLITS:
-        for speaker in sorted(os.listdir(top / "wav" / split)):
+        for speaker in folder_names(top / "wav" / split):
             _add_speaker(found, split, speaker, texts)
     found.skip("transcript without a recording", len(texts))
     return found
@@ -37,19 +39,19 @@ def prepare(root: Path | None) -> Preparation:
 
 def _refuse_packed(wav: Path) -> None:
     """Raise CorpusError where a speaker's own archive was not unpacked."""
-    unpacked = {path.name for path in wav.glob("*/*")}
-    for archive in sorted(wav.glob("*.tar.gz")):
-        if archive.name.removesuffix(".tar.gz") not in unpacked:
-            raise CorpusError(f"{archive} is not unpacked: `cd {wav}`, then "
+    unpacked = {speaker for split in folder_names(wav) for speaker in folder_names(wav / split)}
+    for archive in file_names(wav):
+        if archive.endswith(".tar.gz") and archive.removesuffix(".tar.gz") not in unpacked:
+            raise CorpusError(f"{wav / archive} is not unpacked: `cd {wav}`, then "
                               "`for archive in *.tar.gz; do tar xzf $archive; done`")
 
 
 def read_transcript(path: Path) -> dict[str, str]:
     """The text of each recording. Raises CorpusError, naming the line, where one has two texts."""
     texts: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        name, _, text = line.strip().partition(" ")
-        if name and texts.setdefault(name, text) != text:
+    for number, line in enumerate(read_transcripts(path).splitlines(), start=1):
+        name, text = [*line.split(maxsplit=1), "", ""][:2]
+        if name and texts.setdefault(name, text.strip()) != text.strip():
             raise CorpusError(f"{path}, line {number}: another text for {name}")
     return texts
 
@@ -57,7 +59,7 @@ def read_transcript(path: Path) -> dict[str, str]:
 def _add_speaker(found: Preparation, split: str, speaker: str, texts: dict[str, str]) -> None:
     """Each text is used up, so that those left over have no recording."""
     folder = f"wav/{split}/{speaker}"
-    for name in sorted(os.listdir(found.root / folder)):
+    for name in file_names(found.root / folder):
         stem, extension = os.path.splitext(name)
         if extension != ".wav":
             continue

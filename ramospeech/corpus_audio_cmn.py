@@ -13,9 +13,10 @@ import subprocess
 from pathlib import Path
 
 from ramospeech.corpora import Corpus
+from ramospeech.download_place import draft_of, holds_other, settle
 from ramospeech.manifest import Utterance
 from ramospeech.pinyin import UNK, hanzi_to_pinyin, respell
-from ramospeech.preparation import CorpusError, Preparation, find_copy, hash_number, split_of
+from ramospeech.preparation import CorpusError, Preparation, file_names, find_copy, hash_number, split_of
 
 URL = "https://github.com/hugolpz/audio-cmn.git"
 COMMIT = "ff9ed3d0"
@@ -27,13 +28,14 @@ _TONED = re.compile(r"[a-z]+[1-4]")
 def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
     """Fetch just the folder `64k/` (109 MB) by git, which shows its own progress.
 
-    Takes up an attempt that was broken off; `target` appears only when all of it is there.
+    Takes up an attempt that was broken off; `target` appears only when all of it is there. A
+    `target` that is an empty folder stays, and all lies inside it from the start.
     """
     if shutil.which("git") is None:
         raise CorpusError("git was not found: install it (`apt install git`, `brew install git`)")
-    if target.exists():
+    draft = draft_of(target)
+    if holds_other(target, draft.name):
         return _find_root(target)
-    draft = target.with_name(target.name + ".part")
     _git("init", "--quiet", str(draft))
     for lock in (draft / ".git").rglob("*.lock"):
         lock.unlink()  # of an attempt that was killed
@@ -42,7 +44,7 @@ def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
          "+refs/heads/*:refs/remotes/origin/*")
     _git("-C", str(draft), "sparse-checkout", "set", "--no-cone", "/64k/")
     _git("-C", str(draft), "-c", "advice.detachedHead=false", "checkout", "--progress", commit)
-    draft.replace(target)
+    settle(draft, target)
     return target
 
 
@@ -57,10 +59,10 @@ def prepare(root: Path | None) -> Preparation:
     """List the words and the syllables below `root`, a copy of the repository."""
     root = _find_root(root)
     found = Preparation(root)
-    for path in sorted((root / WORDS).glob("*.mp3")):
-        _add_word(found, f"{WORDS}/{path.name}")
-    for path in sorted((root / SYLLABLES).glob("*.mp3")):
-        _add_syllable(found, f"{SYLLABLES}/{path.name}")
+    for folder, add in ((WORDS, _add_word), (SYLLABLES, _add_syllable)):
+        for name in file_names(root / folder):
+            if name.endswith(".mp3"):
+                add(found, f"{folder}/{name}")
     return found
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from ramospeech.corpora import Corpus
 from ramospeech.openslr import MIRRORS, Archive, download
-from ramospeech.preparation import CorpusError, Preparation, find_copy, split_of
+from ramospeech.preparation import (
+    CorpusError, Preparation, find_copy, is_junk, read_transcripts, split_of,
+)
 
 AUDIO, TRANSCRIPT = "audio_files", "set1_transcript.json"
 ARCHIVE = Archive(page=47, file="primewords_md_2018_set1.tar.gz", folder="primewords_md_2018_set1",
@@ -24,7 +26,8 @@ def prepare(root: Path | None) -> Preparation:
     """List the recordings in the order of the transcript."""
     found = Preparation(find_copy("primewords", root, ARCHIVE.folder, (AUDIO, TRANSCRIPT)))
     paths = {path.name: path.relative_to(found.root).as_posix()
-             for path in sorted((found.root / AUDIO).rglob("*.wav"))}
+             for path in sorted((found.root / AUDIO).rglob("*.wav"))
+             if not any(map(is_junk, path.relative_to(found.root).parts))}
     unlisted = set(paths)
     for file, speaker, text in read_transcript(found.root / TRANSCRIPT):
         if file not in paths:
@@ -40,8 +43,9 @@ def prepare(root: Path | None) -> Preparation:
 
 def read_transcript(path: Path) -> list[tuple[str, str, str]]:
     """File, speaker and text of each entry. Raises CorpusError for anything else."""
+    text = read_transcripts(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = json.loads(text)
         return [(str(entry["file"]), str(entry["user_id"]), str(entry["text"]))
                 for entry in entries]
     except (ValueError, LookupError, TypeError) as error:

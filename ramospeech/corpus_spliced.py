@@ -76,7 +76,12 @@ def prepare(root: Path | None = None) -> Preparation:
         path = f"{syllable}/{number}.flac"
         if not (found.root / path).exists():
             beginning, end = donors
-            _write(found.root / path, splice(read(beginning), read(end)).clip(-1, 1))
+            try:
+                waveform = splice(read(beginning), read(end))
+            except ValueError as error:  # a recording is missing, silent, or holds no speech
+                found.skip("a part that cannot be used", example=str(error))
+                continue
+            _write(found.root / path, waveform.clip(-1, 1))
         found.keep("train", Utterance(path, syllable, ""), "Yue Tan")
     return found
 

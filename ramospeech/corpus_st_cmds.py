@@ -7,14 +7,15 @@ Texts hold Latin letters and the comma `，` at times. It has no splits of its o
 says which one. pypinyin reads the hanzi.
 """
 
-import os
 import re
 from functools import partial
 from pathlib import Path
 
 from ramospeech.corpora import Corpus
 from ramospeech.openslr import MIRRORS, Archive, download
-from ramospeech.preparation import Preparation, find_copy, split_of
+from ramospeech.preparation import (
+    CorpusError, Preparation, file_names, find_copy, read_transcripts, split_of,
+)
 
 _NAME = re.compile(r"20170001(?P<speaker>\w{6})\w*\.wav")
 ARCHIVE = Archive(page=38, file="ST-CMDS-20170001_1-OS.tar.gz", folder="ST-CMDS-20170001_1-OS",
@@ -24,7 +25,7 @@ ARCHIVE = Archive(page=38, file="ST-CMDS-20170001_1-OS.tar.gz", folder="ST-CMDS-
 def prepare(root: Path | None) -> Preparation:
     """List the recordings in the order of their names."""
     found = Preparation(find_copy("st-cmds", root, ARCHIVE.folder, ()))
-    names = set(os.listdir(found.root))
+    names = set(file_names(found.root))
     for name in sorted(name for name in names if name.endswith(".wav")):
         match = _NAME.fullmatch(name)
         if match is None:
@@ -38,10 +39,10 @@ def prepare(root: Path | None) -> Preparation:
 
 def _add(found: Preparation, name: str, speaker: str) -> None:
     try:
-        text = (found.root / f"{name[:-4]}.txt").read_text(encoding="utf-8-sig")
+        text = read_transcripts(found.root / f"{name[:-4]}.txt")
         found.keep_text(split_of(speaker), name, text, speaker)
-    except UnicodeDecodeError:
-        found.skip("a transcript that is not UTF-8")
+    except CorpusError:
+        found.skip("a transcript that is not UTF-8", example=f"{name[:-4]}.txt")
 
 
 CORPUS = Corpus(

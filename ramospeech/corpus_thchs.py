@@ -8,7 +8,6 @@ The folders train, dev and test are the corpus's own splits. Its own pinyin has 
 spoken (两眼 `liang2 yan3`), pypinyin's as a dictionary has them (`liang3 yan3`).
 """
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ramospeech.corpora import Corpus
 from ramospeech.manifest import Utterance
 from ramospeech.openslr import MIRRORS, Archive, download
 from ramospeech.pinyin import is_syllable, respell
-from ramospeech.preparation import Preparation, find_copy
+from ramospeech.preparation import Preparation, file_names, find_copy, read_transcripts
 
 SPLITS = ("train", "dev", "test")
 LABELS = {"own": "the pinyin of THCHS-30 itself", "pypinyin": "pypinyin 0.55"}
@@ -29,10 +28,10 @@ ARCHIVE = Archive(page=18, file="data_thchs30.tgz", folder="data_thchs30",
 def prepare(root: Path | None, labels: str = "own") -> Preparation:
     """List every split, with the corpus's own pinyin or with what pypinyin reads in its words."""
     found = Preparation(find_copy("thchs", root, ARCHIVE.folder, ("data", *SPLITS)))
-    data = set(os.listdir(found.root / "data"))
+    data = set(file_names(found.root / "data"))
     unlisted = _recordings(data)
     for split in SPLITS:
-        names = set(os.listdir(found.root / split))
+        names = set(file_names(found.root / split))
         for name in sorted(_recordings(names)):
             folder = "data" if name in data else split  # in `split` it may be no more than a link
             if name not in data | names:
@@ -55,10 +54,10 @@ def _add(found: Preparation, split: str, path: str, labels: str) -> None:
     name = Path(path).name
     speaker = name.split("_")[0]
     try:
-        text = (found.root / "data" / f"{name}.trn").read_text(encoding="utf-8-sig")
+        text = read_transcripts(found.root / "data" / f"{name}.trn")
         hanzi, syllables = parse_transcript(text)
     except ValueError:
-        found.skip("a transcript that cannot be read")
+        found.skip("a transcript that cannot be read", example=f"data/{name}.trn")
         return
     if labels == "pypinyin":
         found.keep_text(split, path, hanzi, speaker)

@@ -93,7 +93,7 @@ def count_training(facts: dict[str, Any], named: Sequence[str] = ()) -> Training
 
 def _open_list(name: str) -> Split:
     corpus, _, split = name.partition("/")
-    return open_split(corpus, split or "train")
+    return open_split(corpus, split or "train", make=False)  # nothing is spoken just to be counted
 
 
 def _count(splits: list[Split]) -> Training:

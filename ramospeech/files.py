@@ -1,8 +1,10 @@
 """Files that appear whole or not at all."""
 
+import codecs
 import glob
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -104,6 +106,17 @@ def refuse_unwritable(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, in UTF-8 and with plain line ends."""
     write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, with or without a byte-order mark. Raises ValueError, naming the line."""
+    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason}); if it is GB18030: "
+                         f"`iconv -f GB18030 -t UTF-8 {shlex.quote(path.name)}`") from None
 
 
 def check_room(path: Path, size: int, needed: int) -> None:

@@ -4,12 +4,11 @@ Paths are relative to a data root, so that a list serves wherever the recordings
 be missing (a single syllable has no one writing), the path and the pinyin may not.
 """
 
-import codecs
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ramospeech.files import write_text
+from ramospeech.files import read_text, write_text
 from ramospeech.pinyin import is_syllable
 
 
@@ -54,12 +53,10 @@ def read_manifest(path: Path) -> list[Utterance]:
 
 def _read_lines(path: Path) -> list[str]:
     """Lines without their ends, which may be those of any platform."""
-    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise ManifestError(f"{path}, line {number}: not UTF-8 ({error.reason})") from None
+        text = read_text(path)
+    except ValueError as error:
+        raise ManifestError(str(error)) from None
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines if lines[-1] else lines[:-1]
 

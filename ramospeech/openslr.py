@@ -33,6 +33,7 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
+from ramospeech.download_place import beside, draft_of, holds_other, settle
 from ramospeech.files import brief
 from ramospeech.preparation import CorpusError
 
@@ -64,13 +65,16 @@ class Archive:
 def download(archive: Archive, target: Path, mirror: str = "main") -> Path:
     """Fetch an archive and unpack it to `target`, which appears when all of it is there.
 
+    A `target` that is an empty folder stays, and archive and all lie inside it from the start.
     `mirror` is a name in MIRRORS or an address. Raises CorpusError, which says what to do; what
     came rightly is kept for the next time.
     """
-    if target.is_dir() and any(target.iterdir()):
-        _refuse_other(archive, target)
+    if (target / archive.folder).is_dir():
         return target
-    path = target.with_name(archive.file)
+    if holds_other(target, archive.file, draft_of(target).name):
+        raise CorpusError(f"{target} holds something else than {archive.folder}: choose another "
+                          "folder with --to")
+    path = beside(target, archive.file)
     with _alone(path):
         _refuse_small_disk(archive, path)
         if not path.exists():
@@ -80,12 +84,6 @@ def download(archive: Archive, target: Path, mirror: str = "main") -> Path:
     path.unlink()
     print(f"{path.name} is unpacked, and was deleted")
     return target
-
-
-def _refuse_other(archive: Archive, target: Path) -> None:
-    if not (target / archive.folder).is_dir():
-        raise CorpusError(f"{target} holds something else than {archive.folder}: choose another "
-                          "folder with --to")
 
 
 @contextmanager
@@ -228,14 +226,14 @@ def unpack(archive: Archive, path: Path, target: Path) -> None:
     """
     if not hasattr(tarfile, "data_filter"):
         raise CorpusError("to unpack safely, Python 3.11.4 or later is needed")
-    draft = target.with_name(target.name + ".part")
+    draft = draft_of(target)
     shutil.rmtree(draft, ignore_errors=True)  # of a time that was broken off
     try:
         with _reading(path, "unpacking") as file:
             _unpack_stream(file, draft)
         if not (draft / archive.folder).is_dir():
             raise tarfile.ReadError(f"there is no {archive.folder} in it")
-        draft.replace(target)
+        settle(draft, target)
     except tarfile.FilterError as error:
         raise CorpusError(f"{path} was not unpacked ({brief(error)}): delete it, and fetch it from "
                           "another --mirror") from None

@@ -5,6 +5,7 @@ to a `Preparation`, which counts.
 """
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -13,9 +14,11 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from ramospeech.files import read_text
 from ramospeech.manifest import Utterance
 from ramospeech.pinyin import UNK, hanzi_to_pinyin
 
+JUNK = {"thumbs.db", "desktop.ini", "__macosx", "lost+found"}
 _DIGIT = re.compile("[0-9]")
 
 
@@ -31,14 +34,18 @@ class Preparation:
     splits: dict[str, list[Utterance]] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     speakers: dict[str, set[str]] = field(default_factory=dict)  # of each split
+    examples: dict[str, str] = field(default_factory=dict)  # a file for each reason, if it is known
 
     def keep(self, split: str, utterance: Utterance, speaker: str = "") -> None:
         self.splits.setdefault(split, []).append(utterance)
         self.speakers.setdefault(split, set()).update({speaker} - {""})  # empty: not known
 
-    def skip(self, reason: str, count: int = 1) -> None:
+    def skip(self, reason: str, count: int = 1, example: str = "") -> None:
+        """Count what is left out; `example` names one of them, where a reader would look for it."""
         if count:
             self.skipped[reason] += count
+        if example:
+            self.examples.setdefault(reason, example)
 
     def keep_text(self, split: str, path: str, text: str, speaker: str) -> None:
         """Keep a recording with what pypinyin reads in its transcript, or skip it with the reason.
@@ -54,6 +61,9 @@ class Preparation:
             self.skip("no hanzi in the transcript")
         else:
             self.keep(split, Utterance(path, " ".join(syllables), hanzi), speaker)
+
+    def with_example(self, reason: str) -> str:
+        return f"{reason}, such as {self.examples[reason]}" if reason in self.examples else reason
 
     def names(self) -> list[str]:
         """The splits, with train, dev and test first."""
@@ -78,7 +88,8 @@ class Preparation:
         """Lines that account for every recording that was found, and for what the splits share."""
         kept = [f"  {name:10} {len(self.splits[name]):6} kept{_by(len(self.speakers[name]))}"
                 for name in self.names()]
-        left = [f"  {count:17} skipped: {reason}" for reason, count in self.skipped.most_common()]
+        left = [f"  {count:17} skipped: {self.with_example(reason)}"
+                for reason, count in self.skipped.most_common()]
         return "\n".join([*kept, *left, *_sharing(self.shared())])
 
 
@@ -108,6 +119,34 @@ def split_of(key: str) -> str:
 def hash_number(key: str) -> int:
     """The same on every machine, and for each key as if drawn by lot."""
     return int(hashlib.sha256(key.encode()).hexdigest(), 16)
+
+
+def file_names(folder: Path) -> list[str]:
+    """The files of a folder that belong to a corpus, in the order of their names."""
+    return sorted(entry.name for entry in _entries(folder) if not entry.is_dir())
+
+
+def folder_names(folder: Path) -> list[str]:
+    """The folders in a folder that belong to a corpus, in the order of their names."""
+    return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+
+
+def is_junk(name: str) -> bool:
+    """What desktops and archivers leave behind: `.DS_Store`, `._A2_0.wav`, `Thumbs.db`, `__MACOSX`."""
+    return name.startswith(".") or name.casefold() in JUNK
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_junk(entry.name)]
+
+
+def read_transcripts(path: Path) -> str:
+    """A corpus's text file. Raises CorpusError, naming file and line, where it is not UTF-8."""
+    try:
+        return read_text(path)
+    except ValueError as error:
+        raise CorpusError(str(error)) from None
 
 
 def find_copy(name: str, root: Path | None, folder: str, parts: Sequence[str]) -> Path:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ import soundfile
 import torch
 from hangs import HANGS
 
-from ramospeech import __version__, training
+from ramospeech import __version__, cli_train, training
 from ramospeech.audio import SAMPLE_RATE, load_audio
 from ramospeech.checkpoints import load_checkpoint, load_model, save_checkpoint, save_model
 from ramospeech.cli import build_parser, main
 from ramospeech.corpora import get_corpus, open_split
 from ramospeech.model import AcousticModel
 from ramospeech.pinyin import Inventory
+from ramospeech.settings import Settings
 from ramospeech.recognition import Recogniser
 
 COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "speech2text", "demo",
@@ -226,6 +228,49 @@ def test_disguise_alone_means_half():
     parsed = [build_parser().parse_args(["train", *words]).disguise
               for words in ([], ["--disguise"], ["--disguise", "1"])]
     assert parsed == [None, 0.5, 1.0]
+
+
+SWITCHES = [field.name for field in fields(Settings) if isinstance(field.default, bool)]
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_every_switch_has_its_opposite(name):
+    """In both spellings; left out, it is as the run has it."""
+    def parsed(*words: str):
+        return getattr(build_parser().parse_args(["train", *words]), name)
+
+    assert parsed() is None
+    for spelling in {name, name.replace("_", "-")}:
+        assert (parsed(f"--{spelling}"), parsed(f"--no-{spelling}")) == (True, False)
+
+
+CHANGED = {"disguise": 0.5, "averaging": 0.9, "flat_start": 0.3, "sharpness": 0.5, "sharing": 0.0,
+           "augment": False, "sync_norm": True, "compression": True, "seed": 3, "rate_scaling": 1.0}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_a_checkpoint_has_changed_can_be_changed_back(tmp_path, name):
+    held, default = replace(Settings(loss="ace"), **CHANGED), getattr(Settings(), name)
+    checkpoint = tmp_path / "checkpoint.pt"
+    save_checkpoint(checkpoint, {"settings": asdict(held), "corpus": "mini"})
+    words = [f"--{name}" if default is True else f"--no-{name}"] if name in SWITCHES else \
+        [f"--{name}", str(default)]
+    settings, _ = cli_train._settings(build_parser().parse_args(["train", *words]), checkpoint)
+    assert settings == replace(held, **{name: default})
+
+
+def test_a_run_goes_on_with_less(ramospeech):
+    """What is explicit rules, in the checkpoint that follows, too; the model's design cannot change."""
+    flags = ["--disguise", "--averaging", "0.9", "--no-augment", "--no-recurrent", "--sync_norm"]
+    assert ramospeech("train", "--epochs", 1, *flags)[0] == 0
+    back = ["--disguise", 0, "--averaging", 0, "--augment", "--no-sync_norm"]
+    status, _, err = ramospeech("train", "--epochs", 2, "--load_model", *back)
+    assert (status, err) == (0, [])
+    held = load_checkpoint(Path("runs/dfcnn/checkpoint.pt"))["settings"]
+    assert {name: held[name] for name in ("disguise", "averaging", "augment", "sync_norm", "recurrent")} == \
+        {"disguise": 0.0, "averaging": 0.0, "augment": True, "sync_norm": False, "recurrent": False}
+    status, _, err = ramospeech("train", "--epochs", 3, "--load_model", "--recurrent")
+    assert (status, len(err)) == (1, 1) and "it holds a model without an LSTM" in err[0]
 
 
 def test_flags_with_hyphens_are_the_same(ramospeech):

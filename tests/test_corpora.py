@@ -325,6 +325,20 @@ def test_download_fetches_just_the_folder_at_the_commit(tmp_path, data_folder, r
     assert missing == 1  # large.bin never came
 
 
+def test_an_empty_folder_is_filled_and_stays(tmp_path, data_folder, repository):
+    url, commit = repository
+    target = tmp_path / "mounted"
+    (target / "lost+found").mkdir(parents=True)
+    number, around = target.stat().st_ino, set(tmp_path.iterdir())
+    with pytest.raises(CorpusError, match="run the command again to go on"):
+        corpus_audio_cmn.download(target, url, "0" * 8)
+    assert corpus_audio_cmn.download(target, url, commit) == target
+    assert sorted(path.name for path in target.iterdir()) == [".git", "64k", "lost+found"]
+    assert target.stat().st_ino == number and set(tmp_path.iterdir()) == around
+    assert prepare("audio-cmn", target).skipped.total() == 9
+    assert corpus_audio_cmn.download(target, "file:///nowhere", commit) == target
+
+
 def test_a_download_that_is_there_is_left_alone(tmp_path, repository):
     target = tmp_path / "audio-cmn"
     corpus_audio_cmn.download(target, *repository)

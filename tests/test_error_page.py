@@ -308,6 +308,7 @@ def test_training_is_counted(small_mini):
 @pytest.mark.parametrize("facts, reason", [
     ({}, "does not say"), ({"corpus": "audio-cmn"}, "audio-cmn is not prepared"),
     ({"corpus": "lost"}, "no corpus 'lost'"),
+    ({"corpus": "mini+espeak"}, "espeak is not prepared: run `ramospeech prepare espeak`"),
 ])
 def test_what_training_heard_is_not_guessed(make_page, small_mini, facts, reason):
     training = count_training(facts)

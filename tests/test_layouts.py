@@ -388,3 +388,89 @@ def test_a_part_that_is_not_prepared_is_named(data_folder, thchs):
     prepare("thchs", thchs)
     with pytest.raises(CorpusError, match="the corpus aishell is not prepared"):
         open_split("thchs+aishell", "train")
+
+
+# What desktops and archivers leave behind ------------------------------------------------------
+
+
+def litter(top: Path) -> None:
+    """What macOS, Windows, and a half cleaned up copy put into every folder of a tree."""
+    for folder in [top, *(path for path in top.rglob("*") if path.is_dir())]:
+        for path in list(folder.iterdir()):
+            write(folder / f"._{path.name}", "\0\5\26\7")
+            write(folder / "__MACOSX" / f"._{path.name}", "\0\5\26\7")
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+            write(folder / name, "junk")
+    for speaker in top.glob("wav/*/S*"):
+        write(speaker.with_name(f"{speaker.name}.tar.gz"), "left over")
+
+
+@pytest.mark.parametrize("name", ["thchs", "aishell", "primewords", "st-cmds"])
+def test_junk_is_passed_over(data_folder, name, request):
+    top = request.getfixturevalue(name.replace("-", "_"))
+    skipped, lists = prepare(name, top).skipped, kept(name)
+    litter(top)
+    assert prepare(name, top).skipped == skipped and kept(name) == lists
+
+
+# Texts in other encodings ----------------------------------------------------------------------
+
+TRANSCRIPTS = {"aishell": "transcript/aishell_transcript_v0.8.txt", "primewords": "set1_transcript.json"}
+
+
+@pytest.mark.parametrize("name", TRANSCRIPTS)
+def test_a_mark_and_the_line_ends_of_windows_change_nothing(data_folder, name, request):
+    top = request.getfixturevalue(name)
+    prepare(name, top)
+    lists, path = kept(name), top / TRANSCRIPTS[name]
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    prepare(name, top)
+    assert kept(name) == lists
+
+
+@pytest.mark.parametrize("name", TRANSCRIPTS)
+def test_a_transcript_that_is_not_utf_8_is_named_with_its_line(data_folder, name, request):
+    top = request.getfixturevalue(name)
+    path = top / TRANSCRIPTS[name]
+    path.write_bytes(b"\n" + path.read_bytes().decode().encode("gb18030"))
+    with pytest.raises(CorpusError, match=rf"{path.name}, line 2: not UTF-8 .*iconv -f GB18030"):
+        prepare(name, top)
+
+
+def test_one_text_in_another_encoding_is_named(data_folder, st_cmds):
+    summary = prepare("st-cmds", st_cmds).summary()
+    assert "1 skipped: a transcript that is not UTF-8, such as 20170001P00001A0004.txt" in summary
+
+
+# Folders that moved ----------------------------------------------------------------------------
+
+
+def test_a_corpus_that_moved_says_how_to_mend_it(data_folder, thchs, aishell, capsys):
+    prepare("thchs", thchs, "pypinyin")
+    prepare("aishell", aishell)
+    old, new = str(thchs), thchs.with_name("moved")
+    thchs.rename(new)
+    command = "ramospeech prepare thchs --root DIR --labels pypinyin"
+    with pytest.raises(CorpusError, match=f"thchs is no longer in {old}: .*run `{command}`"):
+        open_split("thchs", "train")
+    assert corpus_names("all") == ["aishell"]
+    assert f"all: left out: thchs is no longer in {old}" in capsys.readouterr().err
+    assert cli.main(["corpora"]) == 0 and command in capsys.readouterr().out
+    words = command.replace("DIR", str(new)).split()[1:]
+    assert cli.main(words) == 0
+    assert open_split("thchs", "train").label_source == "pypinyin 0.55"
+
+
+def test_a_corpus_of_an_older_version_says_how_to_mend_it(data_folder, aishell):
+    prepare("aishell", aishell)
+    path = data_folder / "aishell" / "corpus.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "0"}))
+    with pytest.raises(CorpusError, match=f"another version of RamoSpeech: run `ramospeech prepare "
+                                          f"aishell --root {aishell}`"):
+        open_split("aishell", "train")
+
+
+def test_what_is_made_here_can_be_opened_without_making_it(data_folder):
+    with pytest.raises(CorpusError, match="espeak is not prepared: run `ramospeech prepare espeak`"):
+        open_split("espeak", "train", make=False)
+    assert not data_folder.exists()

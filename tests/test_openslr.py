@@ -441,6 +441,32 @@ def test_a_folder_of_something_else_is_left_alone(serve, target):
         get(serve(honest), other)
 
 
+def test_an_empty_folder_is_filled_and_stays(serve, target):
+    """It may be a mount point, the only disk with room; new ones hold `lost+found`."""
+    (target / "lost+found").mkdir(parents=True)
+    number = target.stat().st_ino
+    with pytest.raises(CorpusError, match="recordings/some.tgz.part: run the command again"):
+        get(serve(breaks_off(100), gone), target)
+    assert {path.name for path in target.iterdir()} == {"lost+found", "some.tgz.part"}
+    server = serve(honest)
+    assert get(server, target) == target and server.asked == [100]
+    assert {path.name for path in target.iterdir()} == {"lost+found", FOLDER}
+    assert target.stat().st_ino == number and left(target) == {"recordings"}
+    get(serve(gone), target)  # it is all there
+
+
+def test_what_was_unpacked_into_a_folder_that_was_there_begins_anew(serve, target):
+    target.mkdir()
+    (target / "some.tgz").write_bytes(GOOD)
+    stale = target / "recordings.part" / FOLDER / "stale.wav"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    server = serve(honest)
+    get(server, target)
+    assert server.asked == [] and not list(target.rglob("stale.wav"))
+    assert [path.name for path in target.iterdir()] == [FOLDER]
+
+
 def test_two_commands_do_not_write_into_one_file(serve, target):
     with (openslr._alone(target.with_name("some.tgz")),
           pytest.raises(CorpusError, match="another command is fetching")):

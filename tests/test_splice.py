@@ -155,6 +155,17 @@ def test_recordings_are_made_once(words, tmp_path, monkeypatch):
     assert times == [file.stat().st_mtime_ns for file in files]
 
 
+def test_what_has_no_part_to_be_made_of_is_skipped(words, tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_spliced, "open_split", lambda *_: words)
+    monkeypatch.setattr(corpus_spliced, "choose_donors", lambda *_: iter(
+        [("ji1", 0, (4, 5)), ("lu4", 0, (0, 3)), ("lu4", 1, (3, 0))]))
+    words.audio_path(5).unlink()
+    found = prepare(tmp_path / "made")
+    assert [utterance.path for utterance in found.splits["train"]] == ["lu4/0.flac", "lu4/1.flac"]
+    assert "1 skipped: a part that cannot be used, such as" in found.summary()
+    assert f"{words.audio_path(5)}: no such file" in found.summary()
+
+
 def test_it_needs_the_words(data_folder):
     with pytest.raises(CorpusError, match="the corpus audio-cmn is not prepared"):
         open_split("spliced", "train")
