@@ -11,7 +11,7 @@ import soundfile
 
 from ramospeech.containers import check_sound, find_sound, finished_copy, is_unfinished
 from ramospeech.mp3 import Mp3, bare_copy, find_mp3
-from ramospeech.not_audio import BEGIN, describe
+from ramospeech.not_audio import BEGIN, describe, ffmpeg_line
 from ramospeech.ogg import check_one_stream, last_page, marked_copy
 
 RATES = range(1_000, 1_000_001)  # samples a second; beyond it a header is wrong
@@ -98,7 +98,9 @@ def _naming(path: Path) -> Iterator[None]:
         reason = error.error_string.removeprefix("Error : ")
         raise AudioError(f"{path}: cannot be decoded ({reason})") from None
     except (ValueError, MemoryError) as error:
-        raise AudioError(f"{path}: {error}") from None
+        way_out = (f"; get it again, or keep what is there: {ffmpeg_line(path)}"
+                   if str(error).startswith("truncated: ") else "")
+        raise AudioError(f"{path}: {error}{way_out}") from None
 
 
 def _open_bytes(path: Path) -> BinaryIO:

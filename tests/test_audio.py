@@ -267,14 +267,15 @@ def test_a_cut_in_any_page_of_an_ogg_file_is_noticed(tmp_path):
         path.write_bytes(whole[:end])
         refusal(path)
     path.write_bytes(whole[:-1])
-    assert refusal(path) == "truncated: its last page is missing"
+    assert refusal(path).startswith("truncated: its last page is missing; ")
 
 
 def test_a_cut_wav_says_how_much_is_left(tmp_path):
     path = tmp_path / "cut.wav"
     soundfile.write(path, voice(), SAMPLE_RATE)
     path.write_bytes(path.read_bytes()[:44 + 3000])
-    assert refusal(path) == "truncated: 3000 of 8000 bytes of samples"
+    way_out = f"get it again, or keep what is there: ffmpeg -i {path} -ar 16000 -ac 1 {tmp_path}/cut-16k.wav"
+    assert refusal(path) == f"truncated: 3000 of 8000 bytes of samples; {way_out}"
     with pytest.raises(AudioError, match="truncated"):
         audio_seconds(path)
 
@@ -437,7 +438,7 @@ def test_a_cut_behind_another_chunk_is_noticed(tmp_path):
     path = tmp_path / "cut.wav"
     chunks = [(b"fmt ", FORMAT, 16), (b"LIST", b"x" * 12, 11), (b"data", SAMPLES, len(SAMPLES))]
     path.write_bytes(riff(*chunks)[:-100])
-    assert refusal(path) == "truncated: 7900 of 8000 bytes of samples"
+    assert refusal(path).startswith("truncated: 7900 of 8000 bytes of samples; ")
 
 
 def test_big_endian_and_64_bit_wav(tmp_path):
