@@ -157,10 +157,11 @@ def _add_hanzi_command(commands: Commands) -> None:
 def run_pinyin2hanzi(options: Namespace) -> int:
     from ramospeech.pinyin_to_hanzi import Converter, read_lines
 
-    converter, odd = Converter.load(), []
+    converter, odd, example = Converter.load(), 0, ""
     with open(options.file, "rb") if options.file else nullcontext(sys.stdin.buffer) as file:
         for line in read_lines(file, str(options.file or "standard input")):
-            odd += converter.not_understood(line)
+            words = converter.not_understood(line)
+            odd, example = odd + len(words), example or "".join(words[:1])
             if options.nbest is None:
                 print(converter.convert(line), flush=True)
                 continue
@@ -168,7 +169,7 @@ def run_pinyin2hanzi(options: Namespace) -> int:
                 print(f"{candidate.probability:.4f}\t{candidate.hanzi}")
             print(flush=True)
     if odd:
-        print(f"ramospeech: passed through {len(odd)} of what was not understood, such as {odd[0]}",
+        print(f"ramospeech: passed through {odd:,} of what was not understood, such as {example}",
               file=sys.stderr)
     return 0
 

@@ -61,7 +61,7 @@ def joint_search(
 
 
 def _writable(slot: Slot, model: WordModel) -> Slot:
-    return {syllable: weight for syllable, weight in slot.items() if model.readings((syllable,))}
+    return {syllable: weight for syllable, weight in slot.items() if model.can_write(syllable)}
 
 
 def from_posteriors(

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from heapq import nlargest
 from itertools import groupby
-from math import exp
+from math import exp, log
 from operator import add
 from typing import BinaryIO, NamedTuple
 
 from ramospeech.compiled_lattice import NOTHING, LongLattice, Numbers
-from ramospeech.pinyin import respell
-from ramospeech.typed_pinyin import Item, Typed, read_line
+from ramospeech.pinyin import NEUTRAL_TONE, respell
+from ramospeech.typed_pinyin import LIGHT, Item, Typed, read_line
 from ramospeech.word_lattice import Lattice, Slot, Writing
 from ramospeech.word_model import WordModel
 
+COMMON = log(1e-6)  # the least frequency of a word that is read without any tones beside some
 LONGEST_RUN = 200  # syllables that a `Lattice` writes; a longer run is worth the start of a compiled one
 WINDOW, AHEAD = 1000, 40  # syllables that are written at once, and that are looked at behind them
 
@@ -73,7 +74,7 @@ class Converter:
 
     def not_understood(self, line: str) -> list[str]:
         """The words of a line that might have been meant as pinyin, and pass through."""
-        return [item.text for piece in read_line(line) for item in piece
+        return [item.text for piece in read_line(line, self._is_word) for item in piece
                 if item.odd or (item.syllables and not all(map(self._slot, item.syllables)))]
 
     def _ways(self, line: str, count: int) -> Iterator[list[Candidate]]:
@@ -107,7 +108,7 @@ class Converter:
     def _read(self, line: str) -> Iterator[Slot | str]:
         """Every syllable, every other word or sign, and the spaces that stay."""
         before: list[Item] = []
-        for piece in read_line(line):
+        for piece in read_line(line, self._is_word):
             if before and self._has_space(before, piece):
                 yield " "
             for item in piece:
@@ -129,10 +130,20 @@ class Converter:
 
     def _slot(self, typed: Typed) -> Slot:
         """What may be meant by a syllable; nothing where no hanzi is read so."""
-        tones = (1, 2, 3, 4, 5) if typed.tone is None else (typed.tone,)
-        syllables = [respell(f"{typed.base}{tone}") for tone in tones]
-        return {syllable: 0.0 for syllable in syllables
-                if self.model.spoken_as(((syllable, 0.0),), False).keys() & self.model.words.keys()}
+        full = -self.model.weights.neutral if typed.tone == LIGHT else 0.0
+        tones = {1: full, 2: full, 3: full, 4: full, NEUTRAL_TONE: 0.0}
+        weights = {typed.tone: 0.0} if typed.tone else tones
+        slot = {respell(f"{typed.base}{tone}"): weight for tone, weight in weights.items()}
+        return {syllable: weight for syllable, weight in slot.items() if self.model.can_write(syllable)}
+
+    def _is_word(self, syllables: tuple[Typed, ...]) -> bool:
+        """Whether these may be a common word, and not English (`data` is a rare name, 达塔)."""
+        begun: set[tuple[str, ...]] = {()}
+        for typed in syllables:
+            begun = {longer for word in begun for syllable in self._slot(typed)
+                     if self.model.begins_word(longer := (*word, syllable))}
+        return any(frequency > COMMON for word in begun
+                   for frequency in self.model.readings(word).values())
 
 
 def _candidates(lattice: Lattice | LongLattice, writings: list[Writing]) -> list[Candidate]:

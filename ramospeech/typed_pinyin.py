@@ -12,7 +12,7 @@ apostrophe before it, so `fangan` is fan gan, `fang'an` fang an, and `xian` one 
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -23,11 +23,12 @@ ALONE = {"n": "n", "ng": "ng", "m": "m", "hm": "hm", "hng": "hng", "r": "er"}  #
 RARE = "chua den dia ei eng kei len lo rua shei tei zhei".split()  # which the inventory lacks
 _LETTER = r"(?:[^\W_]|[\u0300-\u036f]|(?<=[uU]):(?=[1-5eE]))"
 _WORD = re.compile(rf"{re.escape(UNK)}|{_LETTER}+(?:['’]{_LETTER}+)*")
+LIGHT = 0  # the tone of a syllable without one in a line with tones: perhaps the neutral one
 _R, _VOWEL = 2, 1  # what speaks against a cut: r for 儿, and a vowel without an apostrophe
 
 
 class Typed(NamedTuple):
-    """A syllable, and its tone: 1 to 4, 5 for the neutral one, None where none was typed."""
+    """A syllable, and its tone: 1 to 4, 5 for the neutral one, LIGHT, None where all may be meant."""
 
     base: str
     tone: int | None
@@ -42,14 +43,16 @@ class Item(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # a command asks what to write, and what was not understood
-def read_line(line: str) -> list[list[Item]]:
+def read_line(
+    line: str, is_word: Callable[[tuple[Typed, ...]], bool] = lambda syllables: False
+) -> list[list[Item]]:
     """The parts of a line: for each piece between two spaces its words and signs, in order.
 
     In a line where some word has a tone, a word that is all without one is read if it is a single
-    syllable in small letters: `ma`, in the neutral tone. In a line without any, every tone may be
-    meant (`tone` is None); it is read only if each of its words in small letters can be pinyin, so
-    that English is not half read. Words that are all capitals (`NBA`, `A4`) are no pinyin unless
-    they have a tone and two letters.
+    syllable in small letters, `ma`, or if it is one for `is_word`, `shenme`; else it is English. In a
+    line without any, every tone may be meant (`tone` is None); it is read only if each of its words
+    in small letters can be pinyin, so that English is not half read. Words that are all capitals
+    (`NBA`, `A4`) are no pinyin unless they have a tone and two letters.
     """
     pieces = [list(_split(piece)) for piece in line.split()]
     words = [item for piece in pieces for item in piece]
@@ -57,18 +60,19 @@ def read_line(line: str) -> list[list[Item]]:
     if not toned and any(item.odd and item.text.isalpha() for item in words):
         return [[item._replace(syllables=(), odd=item.odd or bool(item.syllables)) for item in piece]
                 for piece in pieces]
-    return [[_in_toned_line(item) for item in piece] for piece in pieces] if toned else pieces
+    return [[_in_toned_line(item, is_word) for item in piece] for piece in pieces] if toned else pieces
 
 
-def _in_toned_line(item: Item) -> Item:
-    """A word whose first syllable has no tone is English, or a neutral tone."""
+def _in_toned_line(item: Item, is_word: Callable[[tuple[Typed, ...]], bool]) -> Item:
     if all(typed.tone for typed in item.syllables):
         return item
-    toneless = all(typed.tone is None for typed in item.syllables)
-    if toneless and (len(item.syllables) > 1 or item.text != item.text.lower()):
-        return Item(item.text, odd=item.text == item.text.lower())
-    neutral = (typed._replace(tone=typed.tone or 5) for typed in item.syllables)
-    return item._replace(syllables=tuple(neutral))
+    small = item.text == item.text.lower()
+    light = tuple(typed._replace(tone=LIGHT if typed.tone is None else typed.tone)
+                  for typed in item.syllables)
+    toned = any(typed.tone != LIGHT for typed in light)
+    if toned or (is_word(light) if len(light) > 1 else small):
+        return item._replace(syllables=light)
+    return Item(item.text, odd=small)
 
 
 def _split(piece: str) -> Iterator[Item]:

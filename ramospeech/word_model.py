@@ -117,6 +117,10 @@ class WordModel:
                     ways[meant] = said, value
         return ways
 
+    def can_write(self, syllable: str) -> bool:
+        """Whether some hanzi may be meant by a syllable that was said."""
+        return bool(self.spoken_as(((syllable, 0.0),), False).keys() & self.words.keys())
+
     def _with_other_tone(self, syllable: str, inside: bool) -> list[str]:
         base = base_syllable(syllable)
         if base == syllable:

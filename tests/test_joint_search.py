@@ -43,6 +43,15 @@ def test_a_wrong_tone_gives_way_to_a_word():
     assert (best.hanzi, best.syllables) == ("上海", ("shang4", "hai3"))
 
 
+@pytest.mark.parametrize("syllables, hanzi", [
+    ("zhi1 dao4", "知道"), ("zhi1 dao", "知道"), ("peng2 you", "朋友"), ("zhe4 ge4", "这个"),
+])
+def test_labels_of_dictionaries_and_neutral_tones_as_spoken(syllables, hanzi):
+    heard = Heard([{syllable: 0.0} for syllable in syllables.split()], 0.0)
+    best = joint_search([heard], MODEL, JointWeights(1.0))[0]
+    assert (best.hanzi, " ".join(best.syllables)) == (hanzi, syllables)
+
+
 def test_without_the_language_the_sound_decides():
     doubtful = [Heard([{"shang4": 0.0}, {"hai4": 0.0, "hai3": -1.0}], 0.0)]
     assert joint_search(doubtful, MODEL, JointWeights(0.0))[0].syllables == ("shang4", "hai4")

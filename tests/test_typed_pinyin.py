@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pypinyin.contrib.tone_convert import tone3_to_tone
 
 from ramospeech.pinyin import Inventory, respell, split_syllable
-from ramospeech.typed_pinyin import Typed, read_line, read_word
+from ramospeech.typed_pinyin import LIGHT, Typed, read_line, read_word
 
 SYLLABLES = [symbol for symbol in Inventory.read().symbols[2:] if set(symbol) & set("aeiouv")]
 syllables = st.sampled_from([symbol for symbol in SYLLABLES if symbol[-1] in "1234"])
@@ -51,10 +51,19 @@ def line(text: str) -> list[tuple]:
     return [item.syllables for piece in read_line(text) for item in piece]
 
 
-def test_what_has_no_tone_is_neutral_beside_tones_and_open_by_itself():
-    assert line("péng you") == [(Typed("peng", 2),), (Typed("you", 5),)]
+def test_what_has_no_tone_is_light_beside_tones_and_open_by_itself():
+    assert line("péng you") == [(Typed("peng", 2),), (Typed("you", LIGHT),)]
+    assert line("péngyou") == [(Typed("peng", 2), Typed("you", LIGHT))]
     assert line("peng you") == [(Typed("peng", None),), (Typed("you", None),)]
     assert line("péng women You") == [(Typed("peng", 2),), (), ()]
+
+
+def test_toneless_words_beside_tones_are_read_if_they_are_words():
+    asked = []
+    pieces = read_line("péng women NBA You hello", lambda word: asked.append(word) or True)
+    we = (Typed("wo", LIGHT), Typed("men", LIGHT))
+    assert asked == [we] and pieces[1][0].syllables == we and not pieces[1][0].odd
+    assert [item.odd for (item,) in pieces] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize("text", ["I can see a man", "hello women", "NBA A4 O2 12 %", "the man"])

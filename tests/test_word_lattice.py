@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ramospeech.word_lattice import Lattice, given as certain, log_sum
 from ramospeech.word_model import BEGIN, Weights, WordModel
 
-SYLLABLES = ["shi4", "si4", "shi2"]
-HANZI = {"shi4": "是事市", "si4": "四寺", "shi2": "十时"}
+SYLLABLES = ["shi4", "si4", "shi2", "shi"]
+HANZI = {"shi4": "是事市", "si4": "四寺", "shi2": "十时", "shi": "是匙"}
+SAID = [*SYLLABLES, "si"]  # the dictionary has no neutral si
 
 # A small language: every hanzi is a word, some pairs are, and some follow each other.
 readings = st.lists(st.sampled_from(SYLLABLES), min_size=1, max_size=3).map(tuple)
@@ -21,14 +22,15 @@ counts = st.integers(1, 1000)
 @st.composite
 def models(draw) -> WordModel:
     words = {syllable: {hanzi: draw(counts) for hanzi in HANZI[syllable]} for syllable in SYLLABLES}
-    for reading in draw(st.lists(readings.filter(lambda reading: len(reading) > 1), max_size=4)):
+    longer = draw(st.lists(readings.filter(lambda reading: len(reading) > 1), max_size=4))
+    for number, reading in enumerate(longer):  # of different counts: arcs that are the same are one
         spelling = "".join(draw(st.sampled_from(HANZI[syllable])) for syllable in reading)
-        words.setdefault(" ".join(reading), {})[spelling] = draw(counts)
+        words.setdefault(" ".join(reading), {})[spelling] = 1000 * number + draw(counts)
     known = sorted({word for row in words.values() for word in row})
     pairs = draw(pair_tables(known))
     hanzi_pairs = draw(pair_tables(sorted(set("".join(known)))))
-    hanzi_pairs[BEGIN] = {hanzi: draw(counts) for hanzi in "是事市四寺十时"}
-    weights = Weights(draw(st.floats(0.1, 10)), draw(st.floats(0, 1)))
+    hanzi_pairs[BEGIN] = {hanzi: draw(counts) for hanzi in "是事市四寺十时匙"}
+    weights = Weights(draw(st.floats(0.1, 10)), draw(st.floats(0, 1)), draw(st.floats(0.1, 6)))
     return WordModel(as_table(words), as_table(pairs), as_table(hanzi_pairs), weights)
 
 
@@ -42,7 +44,7 @@ def as_table(rows: dict[str, dict[str, int]]) -> dict[str, str]:
             for key, row in rows.items()}
 
 
-slots = st.lists(st.dictionaries(st.sampled_from(SYLLABLES), st.floats(-5, 0), min_size=1),
+slots = st.lists(st.dictionaries(st.sampled_from(SAID), st.floats(-5, 0), min_size=1),
                  min_size=1, max_size=4)
 
 
@@ -58,31 +60,56 @@ def probability(model: WordModel, previous: str, word: str, frequency: float) ->
         new = weight * len(seen)
         return (seen.get(name, 0) + new * other) / (sum(seen.values()) + new)
 
-    other = frequency
+    rows = [counted(model.words, syllable) for syllable in SYLLABLES]
+    in_all_readings = sum(row.get(word, 0) for row in rows) / 1e9
+    read_so = frequency / in_all_readings if len(word) == 1 else 1
+    other = frequency / read_so
     if previous:
         every = counted(model.hanzi_pairs, BEGIN)
         alone = every[word[0]] / sum(every.values())
         together = mixed(counted(model.hanzi_pairs, previous[-1]), word[0], alone, 1)
         other *= (together / alone) ** model.weights.hanzi
-    return mixed(counted(model.word_pairs, previous), word, other, model.weights.unseen)
+    return read_so * mixed(counted(model.word_pairs, previous), word, other, model.weights.unseen)
+
+
+def price(said: str, meant: str, inside: bool, model: WordModel) -> float:
+    """What it costs (a logarithm) that a syllable of a word, not its first if `inside`, is said so."""
+    same = {hanzi for hanzi in HANZI.get(said, "") if hanzi in HANZI[meant]}
+    if said == meant:
+        return 0
+    if said == meant.rstrip("1234"):  # a neutral tone is said for a full one
+        return model.weights.neutral * (1 if inside else 2)
+    if meant == said.rstrip("1234") and inside and same:  # the other way
+        return model.weights.neutral
+    return math.inf
+
+
+def ways(slot: dict[str, float], inside: bool, model: WordModel) -> list[tuple[str, float]]:
+    """What may be meant at a place, by whatever of its syllables says so best."""
+    return [(meant, max(math.exp(weight - price(said, meant, inside, model))
+                        for said, weight in slot.items())) for meant in SYLLABLES]
+
+
+def words_over(slots, model: WordModel):
+    """Each word over all these slots: hanzi, count, and how it sounds."""
+    for chosen in product(*(ways(slot, place > 0, model) for place, slot in enumerate(slots))):
+        row = model.words.get(" ".join(meant for meant, _ in chosen), "").split()
+        sound = math.prod(weight for _, weight in chosen)
+        for word, count in zip(row[::2], row[1::2]):
+            if sound:
+                yield word, int(count), sound
 
 
 def every_path(slots, model: WordModel, language: float):
     """All rows of words over all choices of syllables, with their weights (not logarithms)."""
-    for chosen in product(*(slot.items() for slot in slots)):
-        syllables = [syllable for syllable, _ in chosen]
-        sound = math.exp(sum(weight for _, weight in chosen))
-        for cuts in product((False, True), repeat=len(slots) - 1):
-            places = [0, *(i for i, cut in enumerate(cuts, start=1) if cut), len(slots)]
-            spans = [" ".join(syllables[a:b]) for a, b in pairwise(places)]
-            rows = [model.words.get(span, "").split() for span in spans]
-            choices = [list(zip(row[::2], row[1::2])) for row in rows]
-            for path in product(*choices):
-                weight, previous = sound, BEGIN
-                for word, count in path:
-                    weight *= probability(model, previous, word, int(count) / 1e9) ** language
-                    previous = word
-                yield "".join(word for word, _ in path), weight
+    for cuts in product((False, True), repeat=len(slots) - 1):
+        places = [0, *(i for i, cut in enumerate(cuts, start=1) if cut), len(slots)]
+        for path in product(*(list(words_over(slots[a:b], model)) for a, b in pairwise(places))):
+            weight, previous = 1.0, BEGIN
+            for word, count, sound in path:
+                weight *= sound * probability(model, previous, word, count / 1e9) ** language
+                previous = word
+            yield "".join(word for word, _, _ in path), weight
 
 
 @settings(max_examples=60)
@@ -130,6 +157,26 @@ def test_a_place_where_no_word_stands_is_named():
     model = WordModel({"shi4": "是 3"}, {}, {})
     with pytest.raises(ValueError, match=r"no hanzi is read si4 \(syllable 2\)"):
         Lattice.build(certain(["shi4", "si4"]), model)
+
+
+NEUTRAL = WordModel({"zi": "子 9", "zi3": "子 3", "zi4": "字 3", "mao4": "帽 3", "mao4 zi": "帽子 9"},
+                    {}, {}, Weights(neutral=1.0))
+
+
+@pytest.mark.parametrize("said, meant", [
+    ("mao4 zi", "帽子"), ("mao4 zi3", "帽子"), ("mao4 zi4", "帽字"),  # 子 has no fourth tone
+    ("mao zi", "帽子"),  # a neutral tone may begin a word, for twice the price
+])
+def test_neutral_tones(said, meant):
+    writing = Lattice.build(certain(said.split()), NEUTRAL).best()[0]
+    assert (writing.hanzi, writing.syllables) == (meant, tuple(said.split()))
+
+
+@pytest.mark.parametrize("said, price", [("mao4 zi", 0), ("mao4 zi3", 1), ("mao zi", 2), ("mao zi3", 3)])
+def test_the_price_of_neutral_tones(said, price):
+    frequency = NEUTRAL.readings(("mao4", "zi"))["帽子"]
+    (writing,) = Lattice.build(certain(said.split()), NEUTRAL, kept=None).best(1)
+    assert writing.words == ("帽子",) and writing.score == pytest.approx(frequency - price)
 
 
 @given(st.lists(st.floats(-700, 700)))
