@@ -6,9 +6,9 @@
 Two things pull at `Weights.neutral`. The lower it is, the more everyday words are found when they are
 said with a neutral tone; dev are those that CC-CEDICT lists behind the 400 most frequent, which are
 test (data_config/build_neutral_tones.py). The higher, the fewer neutral tones are taken for something
-else in sentences with the tones of the dictionary (pypinyin). Chosen is the price at which the two
+else in sentences with the tones of the dictionary (pypinyin). Named is the price at which the two
 shares that are wrong add up to least on dev. Sentences with Latin letters or digits are left out.
-Writes benchmarks/neutral_tones.json; takes some ten minutes.
+Writes benchmarks/neutral_tones.json; takes a quarter of an hour on an idle core.
 """
 
 import argparse
