@@ -1,6 +1,7 @@
 """From a file to a waveform: any format that libsndfile reads, 16 kHz, one channel."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +11,7 @@ import torch
 from torch import Tensor
 from torchaudio.transforms import Resample
 
-from ramospeech.decoding import (
-    NOT_FINITE, Recording, check_rate, count_samples, open_recording,
-)
+from ramospeech.decoding import NOT_FINITE, check_rate, count_samples, open_recording
 from ramospeech.decoding import AudioError as AudioError  # noqa: PLC0414 part of what is offered here
 from ramospeech.notices import LOGGER
 
@@ -46,14 +45,18 @@ def read_blocks(path: Path | str, seconds: float) -> Iterator[tuple[np.ndarray, 
     sees, and AudioError is raised as there, but for what is silent: that is for whoever has seen all
     blocks to say. Of several channels, all is read twice: first to find out whether they cancel.
     """
+    channel = _channel_to_hear(_blocks_to_choose_by(Path(path)))
     with open_recording(Path(path)) as recording:
         _tell_rate(path, recording.samplerate)
-        if recording.channels == 1:
-            yield from _heard(recording, seconds, 0)
-            return
-        channel = _channel_to_hear(recording.blocks(BLOCK))
-    with open_recording(Path(path)) as recording:
-        yield from _heard(recording, seconds, channel)
+        for block in recording.blocks(seconds):
+            yield _mix(block, channel), recording.samplerate
+
+
+def _blocks_to_choose_by(path: Path) -> Iterator[np.ndarray]:
+    """Of several channels; as far as they can be read, for what breaks is told when it is heard."""
+    with suppress(AudioError), open_recording(path) as recording:
+        if recording.channels > 1:
+            yield from recording.blocks(BLOCK)
 
 
 def audio_seconds(path: Path | str) -> float:
@@ -85,13 +88,6 @@ def _channel_to_hear(blocks: Iterable[np.ndarray]) -> int | None:
     *powers, together = squares / count - np.square(sums / count)
     loudest = int(np.argmax(powers))
     return loudest if together < CANCELLED * powers[loudest] else None
-
-
-def _heard(
-    recording: Recording, seconds: float, channel: int | None
-) -> Iterator[tuple[np.ndarray, int]]:
-    for block in recording.blocks(seconds):
-        yield _mix(block, channel), recording.samplerate
 
 
 def _mix(block: np.ndarray, channel: int | None) -> np.ndarray:

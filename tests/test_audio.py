@@ -280,6 +280,19 @@ def test_a_cut_wav_says_how_much_is_left(tmp_path):
         audio_seconds(path)
 
 
+def test_what_comes_before_a_break_is_read_of_several_channels_as_of_one(tmp_path):
+    broken = np.full(30_000, np.nan, np.float32)
+    sound = np.concatenate([voice(12 * SAMPLE_RATE), broken]).astype(np.float32)
+    for name, samples in (("one", sound), ("two", np.stack([sound, -sound], axis=1))):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
+        found = []
+        with pytest.raises(AudioError, match="finite"):
+            for block, _ in read_blocks(path, 1.0):
+                found.append(block)
+        assert np.array_equal(np.concatenate(found), sound[:12 * SAMPLE_RATE])
+
+
 # What other containers state
 
 
