@@ -70,7 +70,7 @@ class Listener:
         try:
             return findings_html(self.listen(load_recording(path)))
         except AudioError as error:
-            return error_html(str(error).replace(str(path), Path(path).name))
+            return error_html(str(error).replace(f"{Path(path).parent}/", ""))
 
     def listen(self, waveform: Tensor) -> Findings:
         """Read a waveform `(samples,)` at 16 kHz."""
