@@ -19,8 +19,9 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 # An environment that is active, with PyTorch in it, or else .venv.
 ACTIVE = $(shell [ -n "$$VIRTUAL_ENV$$CONDA_PREFIX" ] && python -c "import torch" 2>/dev/null && echo python \
 	|| echo $(BIN)/python)
-# Progress bars are full of timings: off where outputs are compared.
-QUIET := TQDM_DISABLE=1
+# Progress bars are full of timings: off where outputs are compared. Threads that wait for others sleep:
+# if they spin, which is OpenMP's default, a training beside other work takes several times as long.
+QUIET := TQDM_DISABLE=1 OMP_WAIT_POLICY=passive
 # What PyTorch, its libraries and numba do on a processor that has neither AVX nor FMA.
 OLD_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	NUMBA_CPU_NAME=generic
