@@ -138,7 +138,7 @@ def test_a_file_that_is_dropped_is_written_drawn_and_heard(page, recording, utte
 
 
 @pytest.mark.parametrize("name, reason", [
-    ("broken", "broken.wav: cannot be decoded"), ("long", "long.wav: too long: 90 s"),
+    ("broken", "broken.wav: text, not a recording"), ("long", "long.wav: too long: 90 s"),
 ])
 def test_a_file_that_cannot_be_read_gives_the_error(page, tmp_path, name, reason):
     path = tmp_path / f"{name}.wav"
