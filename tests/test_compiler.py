@@ -59,12 +59,6 @@ def test_where_nothing_can_be_kept_it_compiles_each_time(tmp_path):
         assert run_script(tmp_path, **nowhere) == ["3", "0", "1"]
 
 
-def test_another_processor_compiles_for_itself(tmp_path):
-    assert run_script(tmp_path) == ["3", "0", "1"]
-    assert run_script(tmp_path, NUMBA_CPU_NAME="generic") == ["3", "0", "1"]
-    assert run_script(tmp_path, NUMBA_CPU_NAME="generic") == run_script(tmp_path) == ["3", "1", "0"]
-
-
 # Damage
 
 
