@@ -46,20 +46,20 @@ endif
 $(VENV)/ready: pyproject.toml
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 was not found: apt install python3.11 python3.11-venv," \
 	 "or make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	@$(PYTHON) ramospeech/check_env.py --can-set-up
+	@$(PYTHON) tools/check_env.py --can-set-up
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[notebooks,test]'
-	@$(BIN)/python -m ramospeech.build_horovod || true  # it has said why; one process needs none
+	@$(BIN)/python -m tools.build_horovod || true  # it has said why; one process needs none
 	@touch $@
 
 horovod:
-	@$(ACTIVE) -m ramospeech.build_horovod
+	@$(ACTIVE) -m tools.build_horovod
 
 export: setup
-	@$(BIN)/python -m ramospeech.export
+	@$(BIN)/python -m tools.export
 
 tutorial: setup
-	@$(BIN)/python -m ramospeech.tutorial $(NOTEBOOKS)
+	@$(BIN)/python -m tools.tutorial $(NOTEBOOKS)
 
 test: setup
 	@$(BIN)/python -m ruff check --quiet
@@ -87,7 +87,7 @@ test-portable: setup
 lab: setup
 lab-fresh: setup
 lab lab-fresh:
-	@$(BIN)/python -m ramospeech.lab $(if $(filter lab-fresh,$@),--fresh)
+	@$(BIN)/python -m tools.lab $(if $(filter lab-fresh,$@),--fresh)
 	@$(BIN)/jupyter trust $(NOTEBOOKS:notebooks/%=lab/%) >/dev/null
 	@$(BIN)/jupyter labextension disable @jupyterlab/apputils-extension:announcements 2>/dev/null
 	$(BIN)/jupyter lab $(LAB_FLAGS) $(firstword $(NOTEBOOKS:notebooks/%=lab/%))
@@ -95,7 +95,7 @@ lab lab-fresh:
 check-env:
 	@python="$(if $(ALIVE),$(BIN)/python,$(or $(PYTHON),$(shell command -v python3)))"; \
 	 [ -n "$$python" ] || { echo "Python 3.11 was not found: apt install python3.11 python3.11-venv"; exit 1; }; \
-	 "$$python" ramospeech/check_env.py
+	 "$$python" tools/check_env.py
 
 clean:
 	rm -rf build $(VENV)

@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from loader import STEPS, train_on
-from ramospeech.corpora import open_split
-from ramospeech.files import write_text
-from ramospeech.report import commit, hardware
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
+from ramospeech.config.settings import Settings
+from ramospeech.data.corpora import open_split
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.training.trainer import Trainer
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 KEPT = 2**34  # bytes: more than any tensor

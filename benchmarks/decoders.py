@@ -17,14 +17,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ramospeech.beam import beam_search, plain_prefix_beam_search
-from ramospeech.checkpoints import load_model
-from ramospeech.corpora import open_split
-from ramospeech.decoders import best_paths, greedy_decode, prefix_beam_search
-from ramospeech.evaluation import recognise_split
-from ramospeech.files import write_text
-from ramospeech.prefix_beam import warm_up
-from ramospeech.report import commit, hardware
+from ramospeech.data.corpora import open_split
+from ramospeech.decoding.greedy import best_paths, greedy_decode, prefix_beam_search
+from ramospeech.decoding.prefix_beam import warm_up
+from ramospeech.decoding.reference_beam import beam_search, plain_prefix_beam_search
+from ramospeech.evaluation.evaluate import recognise_split
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.models.checkpoints import load_model
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 FRAMES, WIDTH, TURNS = 200, 30, 7
@@ -45,14 +45,14 @@ def main() -> None:
 
 def posteriors() -> dict[str, Tensor]:
     """Log-probabilities `(FRAMES, classes)` of each kind."""
-    model, inventory, _ = load_model()
+    model, vocabulary, _ = load_model()
     rows = []
 
     def keep(log_probs: Tensor, lengths: Tensor):
         rows.extend(row[:length] for row, length in zip(log_probs, lengths.tolist()))
         return best_paths()(log_probs, lengths)
 
-    for _ in recognise_split(model, inventory, open_split("mini", "test"), decode=keep):
+    for _ in recognise_split(model, vocabulary, open_split("mini", "test"), decode=keep):
         pass
     heard = torch.cat(rows)[:FRAMES]
     return {"shipped model": heard, "flat": torch.zeros_like(heard).log_softmax(dim=-1)}

@@ -26,15 +26,16 @@ import torch.distributed as dist
 from read_manifest import LINES, utterances
 from torch.nn.parallel import DistributedDataParallel
 
-from ramospeech.batches import BucketSampler, find_unusable
-from ramospeech.corpora import open_split
-from ramospeech.files import write_text
-from ramospeech.manifest import write_manifest
-from ramospeech.pinyin import Inventory
-from ramospeech.report import commit, hardware
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
-from ramospeech.world import World, join_world
+from ramospeech.config.settings import Settings
+from ramospeech.data.corpora import open_split
+from ramospeech.data.manifest import write_manifest
+from ramospeech.data.sampler import BucketSampler
+from ramospeech.data.usable import find_unusable
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.training.distributed import ProcessGroup, join_process_group
+from ramospeech.training.trainer import Trainer
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 STEPS = {"lesson": 6, "full": 2}
@@ -52,14 +53,14 @@ def main(preset: str = "lesson", rounds: str = "8") -> None:
 
 def work(preset: str, rounds: int) -> None:
     load = os.getloadavg()[0]
-    with join_world() as world:
-        turns = Turns(world, preset)
+    with join_process_group() as group:
+        turns = Turns(group, preset)
         for way in WAYS:
             turns.take(way)  # PyTorch prepares itself for each shape
         times = [{way: turns.take(way) for way in WAYS[first % 4:] + WAYS[:first % 4]}
                  for first in range(rounds)]  # not always in the same order
         exchange = turns.exchange_seconds()
-        if world.is_first:
+        if group.is_first:
             facts = {"command": f"python benchmarks/distributed.py {preset} {rounds}",
                      "commit": commit(), "hardware": hardware(), "cores": os.cpu_count(),
                      "load_before": round(load, 1), "preset": preset,
@@ -73,13 +74,13 @@ def work(preset: str, rounds: int) -> None:
 class Turns:
     """The same batches, trained on in several ways; all begin a turn together."""
 
-    def __init__(self, world: World, preset: str) -> None:
-        self.world = world
-        dist.init_process_group("gloo", rank=world.rank, world_size=world.size)
+    def __init__(self, group: ProcessGroup, preset: str) -> None:
+        self.group = group
+        dist.init_process_group("gloo", rank=group.rank, world_size=group.size)
         settings, steps = Settings(preset=preset, augment=False), STEPS[preset]
         train = open_split("mini", "train")
-        few = replace(train, utterances=train.utterances[:steps * settings.batch_size * world.size])
-        self.ours = Trainer(few, few, settings, world=world)
+        few = replace(train, utterances=train.utterances[:steps * settings.batch_size * group.size])
+        self.ours = Trainer(few, few, settings, group=group)
         self.alone = Trainer(few, few, settings)
         self.ddp = Trainer(few, few, settings)
         for trainer in (self.ours, self.alone, self.ddp):
@@ -103,11 +104,11 @@ class Turns:
         trainer = {"Horovod": self.ours, "DDP": self.ddp}.get(way, self.alone)
         dist.barrier()
         started, busy = time.perf_counter(), time.process_time()
-        if way != "one alone" or self.world.is_first:
+        if way != "one alone" or self.group.is_first:
             for batch in self.batches:
                 trainer.train_batch(batch)
         taken = time.perf_counter() - started, time.process_time() - busy
-        wall, processor = zip(*self.world.gather(taken))
+        wall, processor = zip(*self.group.gather(taken))
         return max(wall), sum(processor)
 
     def exchange_seconds(self, times: int = 20) -> float:
@@ -177,15 +178,15 @@ def start_up() -> dict:
 
 def start(folder: str) -> None:
     """Without the recordings: their lengths are drawn, not read."""
-    from ramospeech.corpora import Split
-    from ramospeech.manifest import read_manifest
+    from ramospeech.data.corpora import Split
+    from ramospeech.data.manifest import read_manifest
 
     before = most_megabytes()
     started = time.process_time()
     split = Split("aishell", "train", read_manifest(Path(folder) / "train.txt"), Path(folder), "")
     seconds = np.random.default_rng(0).uniform(2, 10, len(split))
     listed = time.process_time()
-    find_unusable(split, seconds, Inventory.read())
+    find_unusable(split, seconds, Vocabulary.read())
     checked = time.process_time()
     BucketSampler(seconds, 16, True).plan(0)
     facts = {"lines": LINES, "read_seconds": round(listed - started, 2),

@@ -9,12 +9,12 @@ Dev has chosen the model; the other lists are for reading once.
 
 import json
 
-from ramospeech.checkpoints import load_model
-from ramospeech.corpora import open_split
-from ramospeech.evaluation import evaluate
-from ramospeech.files import write_text
-from ramospeech.paths import SHIPPED_MODEL
-from ramospeech.report import evaluation_facts
+from ramospeech.config.paths import SHIPPED_MODEL
+from ramospeech.data.corpora import open_split
+from ramospeech.evaluation.evaluate import evaluate
+from ramospeech.evaluation.report import evaluation_facts
+from ramospeech.models.checkpoints import load_model
+from ramospeech.utils.files import write_text
 
 RESULTS = SHIPPED_MODEL.with_name("audio-cmn-results.json")
 LISTS = {
@@ -26,11 +26,11 @@ LISTS = {
 
 
 def main() -> None:
-    model, inventory, _ = load_model()
+    model, vocabulary, _ = load_model()
     results = []
     for corpus, name in LISTS:
         split = open_split(corpus, name)
-        results.append(evaluation_facts(evaluate(model, inventory, split), split, SHIPPED_MODEL))
+        results.append(evaluation_facts(evaluate(model, vocabulary, split), split, SHIPPED_MODEL))
     write_text(RESULTS, json.dumps(results, ensure_ascii=False, indent=2) + "\n")
     print("\n".join(table(results)))
 
@@ -41,8 +41,8 @@ def table(results: list[dict]) -> list[str]:
              "| --- | --- | --- | --- | --- |"]
     for facts in results:
         lines.append(_row(LISTS[facts["corpus"], facts["split"]], facts))
-        if "inside_inventory" in facts:
-            lines.append(_row("those inside the inventory", facts["inside_inventory"]))
+        if "inside_vocabulary" in facts:
+            lines.append(_row("those inside the vocabulary", facts["inside_vocabulary"]))
     return lines
 
 

@@ -20,15 +20,15 @@ import torch
 from torch import Tensor
 from torchaudio.functional import resample
 
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.augment import change_speed, spec_augment
-from ramospeech.batches import SpeechDataset
-from ramospeech.corpora import Split, open_split
-from ramospeech.disguise import disguise
-from ramospeech.features import log_spectrogram, normalise
-from ramospeech.files import write_text
-from ramospeech.pinyin import Inventory
-from ramospeech.report import commit, hardware
+from ramospeech.audio.augment import change_speed, spec_augment
+from ramospeech.audio.features import log_spectrogram, normalise
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.audio.voice_augmentation import augment_voice
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.dataset import SpeechDataset
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 UTTERANCES = 100
@@ -75,7 +75,7 @@ def computing(waveforms: list[Tensor]) -> dict[str, int]:
         "normalise": lambda number: normalise(spectrograms[number][None]),
         "change speed by a tenth": lambda number: change_speed(waveforms[number], 1.1),
         "masks": lambda number: spec_augment(spectrograms[number], rng),
-        "disguise": lambda number: disguise(spectrograms[number], rng),
+        "voice_augmentation": lambda number: augment_voice(spectrograms[number], rng),
     }
     return {name: multiple(waveforms, step) for name, step in work.items()}
 
@@ -83,8 +83,8 @@ def computing(waveforms: list[Tensor]) -> dict[str, int]:
 def training_data(split: Split) -> dict[str, int]:
     """All that a worker does for an utterance that it decoded in an epoch before."""
     rows = {}
-    for name, hidden in (("speed, features and masks", 0.0), ("disguise instead of speed", 1.0)):
-        dataset = SpeechDataset(split, Inventory.read(), augment=True, disguise=hidden)
+    for name, hidden in (("speed, features and masks", 0.0), ("voice_augmentation instead of speed", 1.0)):
+        dataset = SpeechDataset(split, Vocabulary.read(), augment=True, voice_augmentation=hidden)
         waveforms = [dataset.waveform(index) for index in range(UTTERANCES)]
         rows[f"together: {name}"] = multiple(waveforms, partial(_example, dataset))
     return rows

@@ -18,19 +18,19 @@ from typing import NamedTuple, cast
 from torch import Tensor
 from tqdm import tqdm
 
-from ramospeech.audio import load_audio
-from ramospeech.corpora import Split, open_split
-from ramospeech.decoders import Hypothesis, greedy_decode
-from ramospeech.files import write_text
-from ramospeech.joint_search import (
+from ramospeech.audio.io import load_audio
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.manifest import Utterance
+from ramospeech.decoding.greedy import Hypothesis, greedy_decode
+from ramospeech.decoding.prefix_beam import prefix_beam_search
+from ramospeech.evaluation.error_rates import ErrorCounts
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.pinyin_to_hanzi import Converter
+from ramospeech.recognition.joint_decoding import (
     ALTERNATIVES, FLOOR, HYPOTHESES, JointWeights, from_posteriors, joint_search,
 )
-from ramospeech.manifest import Utterance
-from ramospeech.metrics import ErrorCounts
-from ramospeech.pinyin_to_hanzi import Converter
-from ramospeech.prefix_beam import prefix_beam_search
-from ramospeech.recognition import Recogniser
-from ramospeech.report import commit, hardware
+from ramospeech.recognition.recogniser import Recogniser
+from ramospeech.utils.files import write_text
 
 
 OUTPUT = Path(__file__).with_suffix(".json")
@@ -68,7 +68,7 @@ def greedy_errors(listened: list[Listened], recogniser: Recogniser, converter: C
     """Where the syllables are taken as they were heard."""
     errors = Errors(ErrorCounts(), ErrorCounts())
     for item in listened:
-        heard = recogniser.inventory.decode(item.greedy.tokens)
+        heard = recogniser.vocabulary.decode(item.greedy.tokens)
         errors.add(item.utterance, converter.convert(" ".join(heard)), heard)
     return errors
 
@@ -80,7 +80,7 @@ def joint_errors(
     """With the joint search."""
     errors = Errors(ErrorCounts(), ErrorCounts())
     for item in listened:
-        heard = from_posteriors(item.log_probs, item.nbest[:hypotheses], recogniser.inventory)
+        heard = from_posteriors(item.log_probs, item.nbest[:hypotheses], recogniser.vocabulary)
         best = joint_search(heard, converter.model, weights)
         errors.add(item.utterance, best[0].hanzi if best else "",
                    list(best[0].syllables) if best else [])

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import torch
 
-from ramospeech.arpa import read_arpa
-from ramospeech.checkpoints import load_model
-from ramospeech.corpora import Split, open_split
-from ramospeech.decoders import best_paths, prefix_beam_search
-from ramospeech.evaluation import judge, recognise_split
-from ramospeech.files import write_text
-from ramospeech.paths import SHIPPED_LANGUAGE_MODEL
-from ramospeech.pinyin import Inventory
-from ramospeech.recognition import make_readings
-from ramospeech.report import commit, hardware
-from ramospeech.results import Result
+from ramospeech.config.paths import SHIPPED_LANGUAGE_MODEL
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.decoding.greedy import best_paths, prefix_beam_search
+from ramospeech.evaluation.evaluate import judge, recognise_split
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.arpa import read_arpa
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.models.checkpoints import load_model
+from ramospeech.recognition.recogniser import make_readings
+from ramospeech.recognition.results import Result
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 WEIGHTS = [0.1, 0.2, 0.3, 0.5, 0.7, 0.9]
@@ -31,9 +31,9 @@ Posteriors = dict[int, torch.Tensor]  # by the utterance's index
 
 def main() -> None:
     started_at = commit()
-    model, inventory, _ = load_model()
-    language = read_arpa(SHIPPED_LANGUAGE_MODEL, inventory)
-    rows = {corpus: _compare(corpus, model, inventory, language) for corpus in ("audio-cmn", "mini")}
+    model, vocabulary, _ = load_model()
+    language = read_arpa(SHIPPED_LANGUAGE_MODEL, vocabulary)
+    rows = {corpus: _compare(corpus, model, vocabulary, language) for corpus in ("audio-cmn", "mini")}
     facts = {"command": "python benchmarks/language_model.py", "commit": started_at,
              "hardware": hardware(), "language_model": SHIPPED_LANGUAGE_MODEL.name, "beam_width": 30,
              "corpora": rows}
@@ -41,29 +41,29 @@ def main() -> None:
     print("\n".join(table(facts)))
 
 
-def _compare(corpus: str, model, inventory: Inventory, language) -> dict:
+def _compare(corpus: str, model, vocabulary: Vocabulary, language) -> dict:
     """Toned-syllable error of both lists; dev chooses weight and bonus."""
     dev, test = open_split(corpus, "dev"), open_split(corpus, "test")
-    dev_posteriors, test_posteriors = (_posteriors(model, inventory, split) for split in (dev, test))
+    dev_posteriors, test_posteriors = (_posteriors(model, vocabulary, split) for split in (dev, test))
     tried = {}
     for weight in WEIGHTS:
         for bonus in BONUSES:
             settings = {"language_model": language, "lm_weight": weight, "length_bonus": bonus}
-            tried[weight, bonus] = _error(dev, dev_posteriors, inventory, settings)
+            tried[weight, bonus] = _error(dev, dev_posteriors, vocabulary, settings)
     weight, bonus = best = min(tried, key=lambda key: tried[key])
     chosen = {"language_model": language, "lm_weight": weight, "length_bonus": bonus}
     return {
         "lm_weight": weight, "length_bonus": bonus,
-        "dev": {"greedy": _error(dev, dev_posteriors, inventory, None),
-                "prefix": _error(dev, dev_posteriors, inventory, {}), "with model": tried[best]},
-        "test": {"greedy": _error(test, test_posteriors, inventory, None),
-                 "prefix": _error(test, test_posteriors, inventory, {}),
-                 "with model": _error(test, test_posteriors, inventory, chosen)},
+        "dev": {"greedy": _error(dev, dev_posteriors, vocabulary, None),
+                "prefix": _error(dev, dev_posteriors, vocabulary, {}), "with model": tried[best]},
+        "test": {"greedy": _error(test, test_posteriors, vocabulary, None),
+                 "prefix": _error(test, test_posteriors, vocabulary, {}),
+                 "with model": _error(test, test_posteriors, vocabulary, chosen)},
         "tried_on_dev": [[*key, error] for key, error in tried.items()],
     }
 
 
-def _posteriors(model, inventory: Inventory, split: Split) -> Posteriors:
+def _posteriors(model, vocabulary: Vocabulary, split: Split) -> Posteriors:
     """Log-probabilities `(T, classes)` of every utterance."""
     seen = []
 
@@ -71,20 +71,20 @@ def _posteriors(model, inventory: Inventory, split: Split) -> Posteriors:
         seen.extend(row[:length].clone() for row, length in zip(log_probs, lengths.tolist()))
         return best_paths()(log_probs, lengths)
 
-    indices = [index for index, _ in recognise_split(model, inventory, split, decode=keep)]
+    indices = [index for index, _ in recognise_split(model, vocabulary, split, decode=keep)]
     return dict(zip(indices, seen, strict=True))
 
 
-def _error(split: Split, posteriors: Posteriors, inventory: Inventory, settings) -> float:
+def _error(split: Split, posteriors: Posteriors, vocabulary: Vocabulary, settings) -> float:
     """The error of greedy decoding where there are no settings, else of the prefix beam search."""
     def read(log_probs: torch.Tensor):
         if settings is None:
             return best_paths()(log_probs[None], torch.tensor([len(log_probs)]))[0]
         return prefix_beam_search(log_probs, **settings)
 
-    results = ((index, Result(readings=make_readings(read(log_probs), inventory)))
+    results = ((index, Result(readings=make_readings(read(log_probs), vocabulary)))
                for index, log_probs in posteriors.items())
-    return round(judge(results, inventory, split).toned.rate, 4)
+    return round(judge(results, vocabulary, split).toned.rate, 4)
 
 
 def table(facts: dict) -> list[str]:

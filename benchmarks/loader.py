@@ -21,12 +21,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ramospeech.batches import Batch
-from ramospeech.corpora import Split, open_split
-from ramospeech.files import write_text
-from ramospeech.report import commit, hardware
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
+from ramospeech.config.settings import Settings
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.dataset import Batch
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.training.trainer import Trainer
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 STEPS = {"lesson": 20, "full": 4}

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from itertools import chain, cycle, islice
 
-from ramospeech.corpus_mini import manifest_path
-from ramospeech.manifest import read_manifest
-from ramospeech.pinyin_to_hanzi import LONGEST_RUN, Converter
-from ramospeech.report import commit, hardware
+from ramospeech.data.manifest import read_manifest
+from ramospeech.data.recipes.mini import manifest_path
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.pinyin_to_hanzi import LONGEST_RUN, Converter
 
 SYLLABLES, SHORT = 100_000, 4_000
 

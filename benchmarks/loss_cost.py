@@ -18,9 +18,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from ramospeech.files import write_text
-from ramospeech.losses import ace_loss, ctc_loss
-from ramospeech.report import commit, hardware
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.losses.functions import ace_loss, ctc_loss
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 USUAL = {"batch": 32, "frames": 200, "classes": 1215, "labels": 30}

@@ -24,22 +24,22 @@ from statistics import mean
 import loss_cost
 import torch
 
-from ramospeech.batches import SpeechDataset
-from ramospeech.corpora import Split, open_split
-from ramospeech.evaluation import recognise_split
-from ramospeech.files import write_text
-from ramospeech.metrics import ErrorCounts
-from ramospeech.recognition import OUTPUT_SECONDS
-from ramospeech.report import commit, hardware
-from ramospeech.results import Reading
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
+from ramospeech.config.settings import Settings
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.dataset import SpeechDataset
+from ramospeech.evaluation.error_rates import ErrorCounts
+from ramospeech.evaluation.evaluate import recognise_split
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.recognition.recogniser import OUTPUT_SECONDS
+from ramospeech.recognition.results import Reading
+from ramospeech.training.trainer import Trainer
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 SEEDS = (1, 2, 3)
 EXAMPLE = 0  # which utterance of test has its posteriors kept
-BASE = Settings(recurrent=False, stride=2, epochs=6, batch_size=4, learning_rate=4e-3)
-CHOSEN = {"flat_start": 0.3, "sharpness": 0.5}
+BASE = Settings(recurrent=False, subsampling=2, epochs=6, batch_size=4, learning_rate=4e-3)
+CHOSEN = {"uniform_segmentation": 0.3, "entropy_weight": 0.5}
 CHANGES: dict[str, dict[str, Any]] = {
     "CTC": {"loss": "ctc"},
     "ACE": {"loss": "ace"} | CHOSEN,
@@ -47,9 +47,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "CTC + 0.1 ACE": {"loss": "ctc+ace", "ace_weight": 0.1},
     "CTC + 1 ACE": {"loss": "ctc+ace", "ace_weight": 1.0},
     "CTC + 10 ACE": {"loss": "ctc+ace", "ace_weight": 10.0},
-    "CTC, all frames": {"loss": "ctc", "stride": 1},
-    "ACE as printed, all frames": {"loss": "ace", "stride": 1},
-    "ACE as printed, all frames, LSTM": {"loss": "ace", "stride": 1, "recurrent": True},
+    "CTC, all frames": {"loss": "ctc", "subsampling": 1},
+    "ACE as printed, all frames": {"loss": "ace", "subsampling": 1},
+    "ACE as printed, all frames, LSTM": {"loss": "ace", "subsampling": 1, "recurrent": True},
 }
 COMPARED = ("CTC", "ACE", "CTC + 0.1 ACE")  # from every seed, the others from the first
 
@@ -80,9 +80,9 @@ def errors_on_test(trainer: Trainer) -> dict[str, float | int]:
     """Of the syllables: the rate; the kinds; the rate if order, or doubled frames, did not count."""
     test = open_split("mini", "test")
     readings = {index: result.best for index, result in
-                recognise_split(trainer.judged_model, trainer.inventory, test)}
+                recognise_split(trainer.judged_model, trainer.vocabulary, test)}
     toned = count_errors(test, readings)
-    single = {index: without_doubles(reading, trainer.settings.stride)
+    single = {index: without_doubles(reading, trainer.settings.subsampling)
               for index, reading in readings.items()}
     return {"rate": round(toned.rate, 4), "syllables": toned.reference_length,
             "substitutions": toned.substitutions, "insertions": toned.insertions,
@@ -98,11 +98,11 @@ def count_errors(split: Split, readings: dict[int, Reading]) -> ErrorCounts:
     return counts
 
 
-def without_doubles(reading: Reading, stride: int = 1) -> Reading:
+def without_doubles(reading: Reading, subsampling: int = 1) -> Reading:
     """Equal syllables in neighbouring frames as one: what CTC's decoder does, and ACE's must not."""
     pairs = list(zip(reading.syllables, reading.seconds))
     kept = pairs[:1] + [(said, time) for (before, last), (said, time) in pairwise(pairs)
-                        if said != before or time - last > 1.5 * stride * OUTPUT_SECONDS]
+                        if said != before or time - last > 1.5 * subsampling * OUTPUT_SECONDS]
     return Reading(tuple(said for said, _ in kept), tuple(time for _, time in kept))
 
 
@@ -120,11 +120,11 @@ def error_in_any_order(split: Split, readings: dict[int, Reading]) -> float:
 def posteriors(trainer: Trainer) -> dict:
     """What the model finds of the blank and of the syllables said, frame by frame, in one utterance."""
     test = open_split("mini", "test")
-    example = SpeechDataset(test, trainer.inventory)[0, EXAMPLE]
+    example = SpeechDataset(test, trainer.vocabulary)[0, EXAMPLE]
     classes = [0, *dict.fromkeys(example.target.tolist())]
     y = trainer.judged_model.eval()(example.features[None])[0].softmax(dim=-1)  # (T, classes)
     return {"said": test.utterances[EXAMPLE].pinyin,
-            "classes": [trainer.inventory.symbols[label] for label in classes],
+            "classes": [trainer.vocabulary.symbols[label] for label in classes],
             "softmax": [[round(value, 3) for value in row] for row in y[:, classes].tolist()]}
 
 

@@ -10,10 +10,10 @@ Prints the share of toned syllables that are wrong.
 import torch
 from torchaudio.functional import resample as change_rate
 
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.corpora import open_split
-from ramospeech.metrics import edits
-from ramospeech.recognition import Recogniser
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.data.corpora import open_split
+from ramospeech.language.edit_distance import edits
+from ramospeech.recognition.recogniser import Recogniser
 
 LOW = 8_000  # samples a second
 WORDS = 500

@@ -19,15 +19,16 @@ import time
 from itertools import product
 from pathlib import Path
 
-from ramospeech.corpora import MODULES, open_split
-from ramospeech.files import write_text
-from ramospeech.metrics import ErrorCounts
-from ramospeech.paths import DATA_CONFIG
-from ramospeech.pinyin import UNK, hanzi_to_pinyin
-from ramospeech.report import commit, hardware
-from ramospeech.simplified import simplify
-from ramospeech.word_lattice import Lattice, given
-from ramospeech.word_model import Weights, WordModel
+from ramospeech.config.paths import DATA_CONFIG
+from ramospeech.data.corpora import MODULES, open_split
+from ramospeech.evaluation.error_rates import ErrorCounts
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.language.simplified import simplify
+from ramospeech.language.vocabulary import UNK
+from ramospeech.language.word_lattice import Lattice, given
+from ramospeech.language.word_model import Weights, WordModel
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 SEEN = Path(__file__).with_name("pinyin_to_hanzi_seen.txt")  # names of recordings

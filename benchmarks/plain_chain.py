@@ -13,12 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ramospeech.corpora import open_split
-from ramospeech.files import write_text
-from ramospeech.model import AcousticModel
-from ramospeech.report import commit, hardware
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
+from ramospeech.config.settings import Settings
+from ramospeech.data.corpora import open_split
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.models.dfcnn import AcousticModel
+from ramospeech.training.trainer import Trainer
+from ramospeech.utils.files import write_text
 
 
 class PlainChain(AcousticModel):

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import jieba
 
-from ramospeech.corpora import prepare
-from ramospeech.corpus_aishell import TRANSCRIPT
-from ramospeech.files import write_text
-from ramospeech.report import commit, hardware
+from ramospeech.data.corpora import prepare
+from ramospeech.data.recipes.aishell import TRANSCRIPT
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.utils.files import write_text
 
 RECORDINGS = {"train": 120_423, "dev": 14_326, "test": 7_176}  # 325 of train have no transcript
 TRANSCRIPTS = 141_600

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ramospeech.manifest import Utterance, read_manifest, write_manifest
-from ramospeech.pinyin import Inventory
-from ramospeech.report import commit, hardware
+from ramospeech.data.manifest import Utterance, read_manifest, write_manifest
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.vocabulary import Vocabulary
 
 LINES, SYLLABLES, RUNS = 120_098, 14, 5  # AISHELL's list to train on has so many
 
@@ -27,9 +27,9 @@ def main() -> None:
 
 
 def utterances() -> list[Utterance]:
-    """Paths as AISHELL's, and syllables drawn from the inventory."""
+    """Paths as AISHELL's, and syllables drawn from the vocabulary."""
     draw = random.Random(0)
-    symbols = Inventory.read().symbols[2:]
+    symbols = Vocabulary.read().symbols[2:]
     return [
         Utterance(f"wav/train/S{number // 350:04}/BAC009S{number // 350:04}W{number:06}.wav",
                   " ".join(draw.choices(symbols, k=SYLLABLES)), "字" * SYLLABLES)

@@ -22,11 +22,11 @@ import numpy as np
 import soundfile
 import torch
 
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.corpora import Split, open_split
-from ramospeech.files import write_text
-from ramospeech.report import commit, hardware
-from ramospeech.speech_to_text import SpeechToText
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.recognition.speech_to_text import SpeechToText
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 ROUNDS = 3
@@ -86,7 +86,7 @@ def first_result(path: Path) -> dict:
 def whole_run(path: Path) -> dict:
     """The command in a process of its own."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "ramospeech.cli", "speech2text", "--json", path],
+    done = subprocess.run([sys.executable, "-m", "ramospeech.cli.main", "speech2text", "--json", path],
                           check=True, capture_output=True)
     wall = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

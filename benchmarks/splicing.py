@@ -17,18 +17,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ramospeech.audio import load_audio
-from ramospeech.checkpoints import load_model
-from ramospeech.corpora import Split, open_split
-from ramospeech.corpus_spliced import Donors
-from ramospeech.decoders import greedy_decode
-from ramospeech.features import HOP_SAMPLES, log_spectrogram, normalise
-from ramospeech.files import write_text
-from ramospeech.model import AcousticModel
-from ramospeech.paths import SHIPPED_MODEL
-from ramospeech.pinyin import Inventory, base_syllable, split_syllable
-from ramospeech.report import commit, hardware
-from ramospeech.splice import splice
+from ramospeech.audio.features import HOP_SAMPLES, log_spectrogram, normalise
+from ramospeech.audio.io import load_audio
+from ramospeech.audio.splicing import splice
+from ramospeech.config.paths import SHIPPED_MODEL
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.recipes.spliced import Donors
+from ramospeech.decoding.greedy import greedy_decode
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.pinyin import base_syllable, split_syllable
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.models.checkpoints import load_model
+from ramospeech.models.dfcnn import AcousticModel
+from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
 COMMON = 25  # times that a syllable is heard in the words to train on
@@ -39,11 +40,11 @@ FRAMES = (0, 1, 2, 3, 4, 5, 6, 8, 10)
 def main() -> None:
     torch.set_num_threads(1)
     words = open_split("audio-cmn", "train")
-    model, inventory, _ = load_model(SHIPPED_MODEL.with_name("one-voice.safetensors"))
-    choices = list(choose(words, inventory))
+    model, vocabulary, _ = load_model(SHIPPED_MODEL.with_name("one-voice.safetensors"))
+    choices = list(choose(words, vocabulary))
     rows = []
     for frames in FRAMES:
-        heard = [recognise(model, inventory, splice(
+        heard = [recognise(model, vocabulary, splice(
             load_audio(words.audio_path(beginning)), load_audio(words.audio_path(end)),
             frames * HOP_SAMPLES)) for _, (beginning, end) in choices]
         rows.append({"milliseconds": 10 * frames} | wrong(choices, heard))
@@ -53,10 +54,10 @@ def main() -> None:
     write_text(OUTPUT, json.dumps(facts, indent=2) + "\n")
 
 
-def choose(words: Split, inventory: Inventory) -> Iterator[tuple[str, tuple[int, int]]]:
+def choose(words: Split, vocabulary: Vocabulary) -> Iterator[tuple[str, tuple[int, int]]]:
     """Common syllables, each with two recordings that begin with another one."""
     heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
-    common = [syllable for syllable in inventory.symbols[2:] if heard[syllable] >= COMMON]
+    common = [syllable for syllable in vocabulary.symbols[2:] if heard[syllable] >= COMMON]
     rng, donors = np.random.default_rng(2019), Donors(words)
     for syllable in rng.choice(common, SYLLABLES):
         beginnings, ends = (
@@ -67,9 +68,9 @@ def choose(words: Split, inventory: Inventory) -> Iterator[tuple[str, tuple[int,
 
 
 @torch.inference_mode()
-def recognise(model: AcousticModel, inventory: Inventory, waveform: torch.Tensor) -> list[str]:
+def recognise(model: AcousticModel, vocabulary: Vocabulary, waveform: torch.Tensor) -> list[str]:
     logits = model(normalise(log_spectrogram(waveform)[None]))  # (1, T, classes)
-    return inventory.decode(greedy_decode(logits.log_softmax(-1))[0].tokens)
+    return vocabulary.decode(greedy_decode(logits.log_softmax(-1))[0].tokens)
 
 
 def wrong(choices: list, heard: list[list[str]]) -> dict[str, float]:

@@ -20,15 +20,15 @@ from typing import Any
 
 import torch
 
-from ramospeech.corpora import Split, join_splits, open_split
-from ramospeech.evaluation import evaluate
-from ramospeech.files import write_text
-from ramospeech.paths import SHIPPED_MODEL
-from ramospeech.pinyin import Inventory
-from ramospeech.report import commit, hardware
-from ramospeech.runs import Run
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
+from ramospeech.config.paths import SHIPPED_MODEL
+from ramospeech.config.settings import Settings
+from ramospeech.data.corpora import Split, join_splits, open_split
+from ramospeech.evaluation.evaluate import evaluate
+from ramospeech.evaluation.report import commit, hardware
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.training.runs import Run
+from ramospeech.training.trainer import Trainer
+from ramospeech.utils.files import write_text
 
 RESULTS = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "trials"
@@ -42,14 +42,14 @@ SOME_ROBOTS = 4000  # utterances of espeak's 8,000: as many steps as in the othe
 BASE = Settings(epochs=3, batch_size=16, learning_rate=1e-3, precision="bfloat16")
 TRIALS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "speed and masks": ([WORDS], {}),
-    "all disguised": ([WORDS], {"disguise": 1.0}),
+    "all disguised": ([WORDS], {"voice_augmentation": 1.0}),
     "spliced syllables": ([WORDS, SPLICED], {"epochs": 2}),
-    "spliced syllables, half disguised": ([WORDS, SPLICED], {"epochs": 2, "disguise": 0.5}),
-    "robots, half disguised": ([WORDS, ROBOTS], {"epochs": 2, "disguise": 0.5}),
-    "ttskit's voices, half disguised": ([WORDS, VOICES], {"epochs": 2, "disguise": 0.5}),
+    "spliced syllables, half disguised": ([WORDS, SPLICED], {"epochs": 2, "voice_augmentation": 0.5}),
+    "robots, half disguised": ([WORDS, ROBOTS], {"epochs": 2, "voice_augmentation": 0.5}),
+    "ttskit's voices, half disguised": ([WORDS, VOICES], {"epochs": 2, "voice_augmentation": 0.5}),
     "the second speaker": ([WORDS, SECOND], {}),
-    "mean of the weights": ([WORDS], {"averaging": 0.995}),
-    "no sharing": ([WORDS], {"sharing": 0.0}),
+    "mean of the weights": ([WORDS], {"ema_decay": 0.995}),
+    "no sharing": ([WORDS], {"gradient_sharing": 0.0}),
 }
 
 
@@ -66,10 +66,10 @@ def training_data(names: list[str]) -> Split:
 
 def known_part(corpus: str, name: str) -> Split:
     """The utterances of a split whose syllables are all among the classes."""
-    split, inventory = open_split(corpus, name), Inventory.read()
+    split, vocabulary = open_split(corpus, name), Vocabulary.read()
     return replace(split, utterances=[
         utterance for utterance in split.utterances
-        if all(syllable in inventory for syllable in utterance.syllables)])
+        if all(syllable in vocabulary for syllable in utterance.syllables)])
 
 
 def judge_start() -> dict:
@@ -95,7 +95,7 @@ def facts_of(trial: str, trainer: Trainer) -> dict:
 
 
 def judge(trainer: Trainer, split: Split) -> dict:
-    result = evaluate(trainer.judged_model, trainer.inventory, split)
+    result = evaluate(trainer.judged_model, trainer.vocabulary, split)
     return {"utterances": len(split), "toned": round(result.toned.rate, 4),
             "base": round(result.base.rate, 4), "tones": round(result.tone_error_rate, 4)}
 

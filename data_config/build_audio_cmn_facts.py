@@ -10,11 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from ramospeech.batches import measure_seconds
-from ramospeech.corpora import Split, open_split, read_facts
-from ramospeech.corpus_audio_cmn import COMMIT, URL
-from ramospeech.pinyin import Inventory
-from ramospeech.report import commit
+from ramospeech.data.corpora import Split, open_split, read_facts
+from ramospeech.data.recipes.audio_cmn import COMMIT, URL
+from ramospeech.data.usable import measure_seconds
+from ramospeech.evaluation.report import commit
+from ramospeech.language.vocabulary import Vocabulary
 
 NAME = "audio-cmn"
 SPEAKERS = {"train": "Yue Tan", "dev": "Yue Tan", "test": "Yue Tan",
@@ -22,7 +22,7 @@ SPEAKERS = {"train": "Yue Tan", "dev": "Yue Tan", "test": "Yue Tan",
 PUBLIC_WORDS = 8596  # recordings in the folder hsk of the public repository; a copy may hold fewer
 
 
-def split_facts(split: Split, inventory: Inventory) -> dict:
+def split_facts(split: Split, vocabulary: Vocabulary) -> dict:
     seconds = measure_seconds(split)
     spoken = [syllable for utterance in split.utterances for syllable in utterance.syllables]
     return {
@@ -34,7 +34,7 @@ def split_facts(split: Split, inventory: Inventory) -> dict:
         "seconds_longest": round(seconds.max(), 2),
         "syllables": len(spoken),
         "different_syllables": len(set(spoken)),
-        "syllables_outside_inventory": sum(syllable not in inventory for syllable in spoken),
+        "syllables_outside_vocabulary": sum(syllable not in vocabulary for syllable in spoken),
     }
 
 
@@ -54,7 +54,7 @@ def overlap_facts(train: Split, test: Split) -> dict:
 
 
 def main(output: Path) -> None:
-    inventory = Inventory.read()
+    vocabulary = Vocabulary.read()
     splits = {name: open_split(NAME, name) for name in SPEAKERS}
     words = sum(len(splits[name]) for name in ("train", "dev", "test"))
     facts = {
@@ -64,7 +64,7 @@ def main(output: Path) -> None:
         "label_source": splits["test"].label_source,
         "words_kept": words,
         "words_in_public_repository": PUBLIC_WORDS,
-        "splits": {name: split_facts(split, inventory) for name, split in splits.items()},
+        "splits": {name: split_facts(split, vocabulary) for name, split in splits.items()},
         "skipped": read_facts(NAME)["skipped"],
         "overlap": overlap_facts(splits["train"], splits["test"]),
     }

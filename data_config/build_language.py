@@ -37,10 +37,11 @@ import build_language_model
 import build_neutral_tones
 import build_syllables
 from build_syllables import HANZI_WORD, dictionary_words
-from ramospeech.files import write_atomically
-from ramospeech.pinyin import UNK, hanzi_to_pinyin, is_syllable
-from ramospeech.preparation import hash_number
-from ramospeech.word_model import BEGIN, BILLION, LONGEST
+from ramospeech.data.preparation import hash_number
+from ramospeech.language.pinyin import hanzi_to_pinyin, is_syllable
+from ramospeech.language.vocabulary import UNK
+from ramospeech.language.word_model import BEGIN, BILLION, LONGEST
+from ramospeech.utils.files import write_atomically
 
 JIEBA_SHARE = 0.2
 NUMERALS = set("零〇一二三四五六七八九十百千万亿两")

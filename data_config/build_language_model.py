@@ -13,11 +13,12 @@ from pathlib import Path
 
 from build_syllables import dictionary_words
 
-from ramospeech.arpa import write_arpa
-from ramospeech.language_model import LanguageModel
-from ramospeech.paths import SHIPPED_LANGUAGE_MODEL
-from ramospeech.pinyin import Inventory, hanzi_to_pinyin
-from ramospeech.smoothing import estimate, prune
+from ramospeech.config.paths import SHIPPED_LANGUAGE_MODEL
+from ramospeech.language.arpa import write_arpa
+from ramospeech.language.ngram import LanguageModel
+from ramospeech.language.ngram_estimation import estimate, prune
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.language.vocabulary import Vocabulary
 
 BIGRAMS = 20_000
 
@@ -26,7 +27,7 @@ def build(words: Iterable[tuple[str, int]]) -> LanguageModel:
     """A bigram model of the words' syllables; each word comes with how often it occurs."""
     counted = [(hanzi_to_pinyin(word, as_written=True), max(count, 1)) for word, count in words]
     syllables, counts = zip(*counted)
-    return prune(estimate(syllables, Inventory.read(), 2, counts), BIGRAMS)
+    return prune(estimate(syllables, Vocabulary.read(), 2, counts), BIGRAMS)
 
 
 def main(output: Path) -> None:

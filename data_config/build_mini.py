@@ -3,7 +3,7 @@
     python data_config/build_mini.py [FOLDER]
 
 An utterance's path holds the voice that speaks it: `f2/r160_p50/0007.wav` is espeak-ng's variant
-f2 at 160 words a minute and pitch 50. `ramospeech.corpus_mini` reads these lists and speaks them.
+f2 at 160 words a minute and pitch 50. `ramospeech.data.recipes.mini` reads these lists and speaks them.
 """
 
 import sys
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ramospeech.manifest import Utterance, write_manifest
-from ramospeech.pinyin import hanzi_to_pinyin
+from ramospeech.data.manifest import Utterance, write_manifest
+from ramospeech.language.pinyin import hanzi_to_pinyin
 
 SEED = 2019
 VOICES = {

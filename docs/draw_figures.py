@@ -14,18 +14,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from torchaudio.functional import resample
 
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.breakdown import error_by_times_heard
-from ramospeech.checkpoints import load_model
-from ramospeech.corpora import open_split
-from ramospeech.corpus_ttskit import find_wheel
-from ramospeech.evaluation import recognise_split
-from ramospeech.features import log_spectrogram
-from ramospeech.paths import SHIPPED_MODEL, data_dir
-from ramospeech.pitch import track_pitch
-from ramospeech.plots import draw_spectrogram
-from ramospeech.splice import splice
-from ramospeech.ttskit import SPEAKING_RATE, Synthesiser, voice
+from ramospeech.audio.features import log_spectrogram
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.audio.pitch import track_pitch
+from ramospeech.audio.splicing import splice
+from ramospeech.config.paths import SHIPPED_MODEL, data_dir
+from ramospeech.data.corpora import open_split
+from ramospeech.data.recipes.ttskit import find_wheel
+from ramospeech.data.tts.ttskit import SPEAKING_RATE, Synthesiser, voice
+from ramospeech.evaluation.error_analysis import error_by_times_heard
+from ramospeech.evaluation.evaluate import recognise_split
+from ramospeech.models.checkpoints import load_model
+from ramospeech.notebook.plots import draw_spectrogram
 
 FOLDER = Path(__file__).parent
 MODELS = {"one voice": SHIPPED_MODEL.with_name("one-voice.safetensors"), "shipped": SHIPPED_MODEL}
@@ -63,9 +63,9 @@ def draw_times_heard() -> None:
     heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     for offset, (name, path) in zip((-0.2, 0.2), MODELS.items()):
-        model, inventory, _ = load_model(path)
+        model, vocabulary, _ = load_model(path)
         pairs = [(dev.utterances[index].syllables, result.syllables)
-                 for index, result in recognise_split(model, inventory, dev)]
+                 for index, result in recognise_split(model, vocabulary, dev)]
         groups = error_by_times_heard(pairs, heard)
         print(name, *(f"{group.label}: {group.rate:.1%} of {group.syllables}" for group in groups),
               sep="; ")

@@ -2,13 +2,13 @@
 
 A recording passes these files in this order:
 
-    corpora -> manifest -> audio -> features -> disguise -> augment -> batches  (data)
+    corpora -> manifest -> audio -> features -> voice_augmentation -> augment -> batches  (data)
     settings -> model -> losses -> sharing -> training -> runs -> checkpoints   (learning)
     segments -> front_end -> recognition -> decoders -> results -> metrics      (listening)
     word_model -> word_lattice, compiled_lattice -> pinyin_to_hanzi, joint_search (writing hanzi)
     speech_to_text -> speech_lines                                              (all of it)
 
-`aggregation` is the arithmetic of the loss ACE, `flat_start` how training with it begins.
+`aggregation` is the arithmetic of the loss ACE, `uniform_segmentation` how training with it begins.
 `preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last; `world`,
 `sync_norm` and `elastic` let several processes do it, with the Horovod that `build_horovod` builds, by
 the script that `export` writes. Beside the greedy decoder in `decoders` there are `beam`, searches to

@@ -2,7 +2,7 @@
 
 import sys
 
-from ramospeech.cli import main
+from ramospeech.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

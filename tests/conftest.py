@@ -12,9 +12,9 @@ os.environ["TQDM_DISABLE"] = "1"  # read by tqdm once; bars only clutter what a 
 
 import torch
 
-from ramospeech.corpora import Split, get_corpus, open_split
-from ramospeech.corpus_mini import manifest_path, speak_utterance
-from ramospeech.manifest import read_manifest, write_manifest
+from ramospeech.data.corpora import Split, get_corpus, open_split
+from ramospeech.data.manifest import read_manifest, write_manifest
+from ramospeech.data.recipes.mini import manifest_path, speak_utterance
 
 settings.register_profile("ramospeech", deadline=None)  # machines are slow at times
 settings.load_profile("ramospeech")

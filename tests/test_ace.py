@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_losses import padded
 
-from ramospeech import aggregation
-from ramospeech.losses import AlignmentError, ace_loss, ctc_loss
+from ramospeech.losses import ace_gradient
+from ramospeech.losses.functions import AlignmentError, ace_loss, ctc_loss
 
 
 def loss_by_loops(logits: torch.Tensor, target: list[int]) -> float:
@@ -157,7 +157,7 @@ def test_a_second_derivative_is_refused():
 def test_the_parts_of_a_batch_make_the_whole(cached, monkeypatch):
     frames, targets = [6, 6, 5, 2, 6], [[1, 2], [3, 3, 3], [], [4], [4, 1, 4]]
     logits = random_logits(frames).requires_grad_()
-    monkeypatch.setattr(aggregation, "CACHED", cached)
+    monkeypatch.setattr(ace_gradient, "CACHED", cached)
     losses = ace_loss(logits, torch.tensor(frames), *padded(targets), reduction="none")
     expected = plain_losses(logits, frames, targets)
     torch.testing.assert_close(losses, expected)

@@ -14,12 +14,12 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ramospeech.audio import (
-    FINEST_RATIO, SAMPLE_RATE, AudioError, _simple_ratio, audio_seconds, check_waveform,
-    load_audio, read_blocks, resample,
+from ramospeech.audio.io import (
+    FINEST_RATIO, SAMPLE_RATE, AudioError, _simple_ratio, audio_seconds, check_waveform, load_audio,
+    read_blocks, resample,
 )
-from ramospeech.decoding import RATES
-from ramospeech.notices import LOGGER, print_notices
+from ramospeech.audio.reader import RATES
+from ramospeech.utils.notices import LOGGER, print_notices
 
 FORMATS = ["wav", "flac", "ogg", "mp3"]
 RATES_OF_RECORDINGS = [8000, 11_025, 16_000, 22_050, 44_100, 48_000]

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech.augment import SPEEDS, change_speed, random_speed, spec_augment
-from ramospeech.features import log_spectrogram
+from ramospeech.audio.augment import SPEEDS, change_speed, random_speed, spec_augment
+from ramospeech.audio.features import log_spectrogram
 
 seeds = st.integers(0, 10_000)
 

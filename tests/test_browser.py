@@ -20,12 +20,12 @@ from hangs import HANGS
 from test_house import NOTEBOOKS, REPOSITORY, code_cells
 from torchaudio.functional import resample
 
-from ramospeech import lab
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.corpus_mini import manifest_path, speak_utterance
-from ramospeech.files import MEGABYTE
-from ramospeech.manifest import Utterance, read_manifest
-from ramospeech.metrics import edits
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.data.manifest import Utterance, read_manifest
+from ramospeech.data.recipes.mini import manifest_path, speak_utterance
+from ramospeech.language.edit_distance import edits
+from ramospeech.utils.files import MEGABYTE
+from tools import lab
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def demo(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     pytest.importorskip("gradio", reason="Gradio is missing: pip install --editable '.[demo]'")
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, "-m", "ramospeech.cli", "demo", "--port", str(port)]
+    command = [sys.executable, "-m", "ramospeech.cli.main", "demo", "--port", str(port)]
     with running(command, url, folder / "log", env=os.environ | {"TMPDIR": str(folder)},
                  preexec_fn=hear_hang_ups) as process:
         yield url, process

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ramospeech import build_horovod
-from ramospeech.build_horovod import CPP_17, NO_CUDA, STOP_GENTLY, CannotBuild, change
+from tools import build_horovod
+from tools.build_horovod import CPP_17, NO_CUDA, STOP_GENTLY, CannotBuild, change
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ramospeech import check_env
+from tools import check_env
 
 SCRIPT = Path(check_env.__file__)
 

@@ -8,32 +8,28 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ramospeech.checkpoints import (
-    CheckpointError,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-    save_model,
+from ramospeech.config.settings import LOSSES
+from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
+from ramospeech.models.checkpoints import (
+    CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
 )
-from ramospeech.model import AcousticModel
-from ramospeech.pinyin import PAD, UNK, Inventory
-from ramospeech.settings import LOSSES
+from ramospeech.models.dfcnn import AcousticModel
 
-INVENTORY = Inventory((PAD, UNK, "ma1", "ma3", "lv4"))
+VOCABULARY = Vocabulary((PAD, UNK, "ma1", "ma3", "lv4"))
 FACTS = {"preset": "lesson", "corpus": "mini", "label_source": "pypinyin, 拼音", "epoch": 3}
 
 
 @pytest.fixture(scope="module")
 def model() -> AcousticModel:
     torch.manual_seed(1)
-    model = AcousticModel.from_preset("lesson", len(INVENTORY))
+    model = AcousticModel.from_preset("lesson", len(VOCABULARY))
     model(torch.randn(2, 80, 200))  # in training mode: batch normalisation sees something
     return model
 
 
 @pytest.fixture
 def model_file(model, tmp_path) -> Path:
-    save_model(tmp_path / "some" / "model.safetensors", model, INVENTORY, FACTS)
+    save_model(tmp_path / "some" / "model.safetensors", model, VOCABULARY, FACTS)
     return tmp_path / "some" / "model.safetensors"
 
 
@@ -59,7 +55,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_no_draft(tmp_path):
 def test_a_model_file_that_cannot_be_written_leaves_the_old_one(model, model_file):
     before = model_file.read_bytes()
     with pytest.raises(TypeError):
-        save_model(model_file, model, INVENTORY, FACTS | {"unwritable": {1, 2}})
+        save_model(model_file, model, VOCABULARY, FACTS | {"unwritable": {1, 2}})
     assert os.listdir(model_file.parent) == [model_file.name]
     assert model_file.read_bytes() == before
 
@@ -110,9 +106,9 @@ def test_missing_files_and_folders_are_named(tmp_path, load):
 
 
 def test_a_model_file_gives_the_same_model_in_half_precision(model, model_file):
-    loaded, inventory, facts = load_model(model_file)
-    assert inventory == INVENTORY
-    assert facts == FACTS | {"loss": "ctc", "recurrent": True, "stride": 1}
+    loaded, vocabulary, facts = load_model(model_file)
+    assert vocabulary == VOCABULARY
+    assert facts == FACTS | {"loss": "ctc", "recurrent": True, "subsampling": 1}
     assert not loaded.training
     features = torch.randn(2, 80, 200)
     with torch.inference_mode():
@@ -122,15 +118,15 @@ def test_a_model_file_gives_the_same_model_in_half_precision(model, model_file):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("recurrent, stride", [(True, 1), (False, 1), (False, 2)])
-def test_a_model_file_tells_loss_and_design(tmp_path, loss, recurrent, stride):
+@pytest.mark.parametrize("recurrent, subsampling", [(True, 1), (False, 1), (False, 2)])
+def test_a_model_file_tells_loss_and_design(tmp_path, loss, recurrent, subsampling):
     """Whatever the facts say that are handed over: the model knows better."""
     path = tmp_path / "model.safetensors"
-    model = AcousticModel.from_preset("lesson", len(INVENTORY), recurrent, loss, stride)
-    save_model(path, model, INVENTORY, FACTS | {"loss": "ctc", "recurrent": True})
+    model = AcousticModel.from_preset("lesson", len(VOCABULARY), recurrent, loss, subsampling)
+    save_model(path, model, VOCABULARY, FACTS | {"loss": "ctc", "recurrent": True})
     loaded, _, facts = load_model(path)
-    assert (loaded.loss, loaded.recurrent, loaded.stride) == (loss, recurrent, stride)
-    assert (facts["loss"], facts["recurrent"], facts["stride"]) == (loss, recurrent, stride)
+    assert (loaded.loss, loaded.recurrent, loaded.subsampling) == (loss, recurrent, subsampling)
+    assert (facts["loss"], facts["recurrent"], facts["subsampling"]) == (loss, recurrent, subsampling)
     assert loaded.state_dict().keys() == model.state_dict().keys()
 
 
@@ -138,7 +134,7 @@ def test_a_model_file_without_these_facts_is_recurrent_and_ctc(model_file):
     """As those of before there was a choice."""
     loaded, _, facts = load_model(rewritten(model_file, ramospeech='{"preset": "lesson"}'))
     assert facts == {"preset": "lesson"}
-    assert (loaded.loss, loaded.recurrent, loaded.stride) == ("ctc", True, 1)
+    assert (loaded.loss, loaded.recurrent, loaded.subsampling) == ("ctc", True, 1)
 
 
 def test_a_model_file_is_half_the_size(model, model_file):

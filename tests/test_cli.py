@@ -17,15 +17,17 @@ import soundfile
 import torch
 from hangs import HANGS
 
-from ramospeech import __version__, cli_train, training
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.checkpoints import load_checkpoint, load_model, save_checkpoint, save_model
-from ramospeech.cli import build_parser, main
-from ramospeech.corpora import get_corpus, open_split
-from ramospeech.model import AcousticModel
-from ramospeech.pinyin import Inventory
-from ramospeech.settings import Settings
-from ramospeech.recognition import Recogniser
+from ramospeech import __version__
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.cli import train
+from ramospeech.cli.main import build_parser, main
+from ramospeech.config.settings import Settings
+from ramospeech.data.corpora import get_corpus, open_split
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.models.checkpoints import load_checkpoint, load_model, save_checkpoint, save_model
+from ramospeech.models.dfcnn import AcousticModel
+from ramospeech.recognition.recogniser import Recogniser
+from ramospeech.training import trainer
 
 COMMANDS = ["corpora", "download", "prepare", "train", "evaluate", "transcribe", "speech2text", "demo",
             "train-lm", "pinyin2hanzi"]
@@ -51,11 +53,11 @@ def ramospeech(capsys, small_mini, tmp_path, monkeypatch):
 def model_file(tmp_path_factory) -> Path:
     """An untrained model that hears no blanks."""
     torch.manual_seed(1)
-    inventory = Inventory.read()
-    model = AcousticModel.from_preset("lesson", len(inventory))
+    vocabulary = Vocabulary.read()
+    model = AcousticModel.from_preset("lesson", len(vocabulary))
     model.fc3.bias.data[0] = -100.0
     path = tmp_path_factory.mktemp("models") / "untrained.safetensors"
-    save_model(path, model, inventory, {"preset": "lesson"})
+    save_model(path, model, vocabulary, {"preset": "lesson"})
     return path
 
 
@@ -95,7 +97,7 @@ def test_every_flag_has_help():
     ["train", "--preset", "huge"], ["download", "timit"], ["transcribe", "a.wav", "--loud"],
     ["transcribe", "a.wav", "--device", "abacus"], ["train", "--loss", "focal"],
     ["train", "--ace_weight", "0"], ["train", "--ace_weight", "nan"], ["train", "--ace_weight", "a"],
-    ["train", "--sharpness", "-1"],
+    ["train", "--entropy_weight", "-1"],
 ])
 def test_a_wrong_call_says_so(ramospeech, arguments):
     status, out, err = ramospeech(*arguments)
@@ -146,7 +148,8 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
 
 
 @pytest.mark.parametrize("flags, words", [
-    (["--loss", "ace", "--no-recurrent", "--stride", "2"], "model 'lesson' without an LSTM.*; loss ace; "),
+    (["--loss", "ace", "--no-recurrent", "--subsampling", "2"],
+     "model 'lesson' without an LSTM.*; loss ace; "),
     (["--loss", "ctc+ace", "--ace_weight", "0.3"], r"model 'lesson'.*; loss ctc\+ace \(0.3 times ace\); "),
 ])
 def test_the_loss_travels_with_the_model(ramospeech, flags, words):
@@ -156,7 +159,7 @@ def test_the_loss_travels_with_the_model(ramospeech, flags, words):
     file = Path("runs") / "dfcnn" / "best.safetensors"
     model, _, facts = load_model(file)
     assert model.loss == facts["loss"] == flags[1]
-    assert model.stride == facts["stride"] == (2 if "--stride" in flags else 1)
+    assert model.subsampling == facts["subsampling"] == (2 if "--subsampling" in flags else 1)
     assert model.recurrent == facts["recurrent"] == ("--no-recurrent" not in flags)
     status, out, err = ramospeech("train", "--epochs", 2, "--load_model")
     assert (status, err) == (0, []) and re.search(words, out[1])
@@ -194,14 +197,14 @@ def test_a_run_goes_on_with_its_corpus(ramospeech):
 
 def test_a_run_may_be_told_to_stop(ramospeech, monkeypatch):
     """It says how to go on; the path is quoted where a shell needs it."""
-    train_batch = training.Trainer.train_batch
+    train_batch = trainer.Trainer.train_batch
 
     def then_stop(trainer, batch):
         signal.raise_signal(signal.SIGTERM)
         return train_batch(trainer, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Trainer, "train_batch", then_stop)
+        patch.setattr(trainer.Trainer, "train_batch", then_stop)
         flags = ["--model_path", "my runs", "--epochs", 1, "--batch_size", 6]
         status, out, _ = ramospeech("train", *flags)
     assert status == 0 and "after epoch 0 and 1 of 2 batches; all is saved in my runs" in out[-2]
@@ -217,7 +220,7 @@ def test_minutes_are_a_number(ramospeech, minutes):
     status, _, err = ramospeech("train", "--save_minutes", minutes)
     assert status == 2 and "not a number of minutes" in err[-1]
 
-@pytest.mark.parametrize("flag", ["--disguise", "--averaging", "--flat_start"])
+@pytest.mark.parametrize("flag", ["--voice_augmentation", "--ema_decay", "--uniform_segmentation"])
 @pytest.mark.parametrize("share", ["half", "-0.1", "1.5", "nan"])
 def test_a_share_lies_between_nothing_and_all(ramospeech, flag, share):
     status, _, err = ramospeech("train", flag, share)
@@ -225,8 +228,8 @@ def test_a_share_lies_between_nothing_and_all(ramospeech, flag, share):
 
 
 def test_disguise_alone_means_half():
-    parsed = [build_parser().parse_args(["train", *words]).disguise
-              for words in ([], ["--disguise"], ["--disguise", "1"])]
+    parsed = [build_parser().parse_args(["train", *words]).voice_augmentation
+              for words in ([], ["--voice_augmentation"], ["--voice_augmentation", "1"])]
     assert parsed == [None, 0.5, 1.0]
 
 
@@ -244,8 +247,9 @@ def test_every_switch_has_its_opposite(name):
         assert (parsed(f"--{spelling}"), parsed(f"--no-{spelling}")) == (True, False)
 
 
-CHANGED = {"disguise": 0.5, "averaging": 0.9, "flat_start": 0.3, "sharpness": 0.5, "sharing": 0.0,
-           "augment": False, "sync_norm": True, "compression": True, "seed": 3, "rate_scaling": 1.0}
+CHANGED = {"voice_augmentation": 0.5, "ema_decay": 0.9, "uniform_segmentation": 0.3, "entropy_weight": 0.5,
+           "gradient_sharing": 0.0, "augment": False, "sync_norm": True, "compression": True, "seed": 3,
+           "rate_scaling": 1.0}
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -255,20 +259,21 @@ def test_what_a_checkpoint_has_changed_can_be_changed_back(tmp_path, name):
     save_checkpoint(checkpoint, {"settings": asdict(held), "corpus": "mini"})
     words = [f"--{name}" if default is True else f"--no-{name}"] if name in SWITCHES else \
         [f"--{name}", str(default)]
-    settings, _ = cli_train._settings(build_parser().parse_args(["train", *words]), checkpoint)
+    settings, _ = train._settings(build_parser().parse_args(["train", *words]), checkpoint)
     assert settings == replace(held, **{name: default})
 
 
 def test_a_run_goes_on_with_less(ramospeech):
     """What is explicit rules, in the checkpoint that follows, too; the model's design cannot change."""
-    flags = ["--disguise", "--averaging", "0.9", "--no-augment", "--no-recurrent", "--sync_norm"]
+    flags = ["--voice_augmentation", "--ema_decay", "0.9", "--no-augment", "--no-recurrent", "--sync_norm"]
     assert ramospeech("train", "--epochs", 1, *flags)[0] == 0
-    back = ["--disguise", 0, "--averaging", 0, "--augment", "--no-sync_norm"]
+    back = ["--voice_augmentation", 0, "--ema_decay", 0, "--augment", "--no-sync_norm"]
     status, _, err = ramospeech("train", "--epochs", 2, "--load_model", *back)
     assert (status, err) == (0, [])
     held = load_checkpoint(Path("runs/dfcnn/checkpoint.pt"))["settings"]
-    assert {name: held[name] for name in ("disguise", "averaging", "augment", "sync_norm", "recurrent")} == \
-        {"disguise": 0.0, "averaging": 0.0, "augment": True, "sync_norm": False, "recurrent": False}
+    expected = {"voice_augmentation": 0.0, "ema_decay": 0.0, "augment": True, "sync_norm": False,
+                "recurrent": False}
+    assert {name: held[name] for name in expected} == expected
     status, _, err = ramospeech("train", "--epochs", 3, "--load_model", "--recurrent")
     assert (status, len(err)) == (1, 1) and "it holds a model without an LSTM" in err[0]
 
@@ -335,7 +340,7 @@ def test_a_corpus_that_is_not_prepared(ramospeech, model_file, command):
     (["--device", "cuda"], "no GPU"),
     (["--learning_rate", "1e30", "--batch_size", "4"], "the loss is"),
     (["--ace_weight", "0.1"], "--ace_weight is for --loss ctc+ace; the loss is ctc"),
-    (["--flat_start", "0.3"], "--flat_start is for --loss ace; the loss is ctc"),
+    (["--uniform_segmentation", "0.3"], "--uniform_segmentation is for --loss ace; the loss is ctc"),
 ])
 def test_trouble_in_training_is_one_line(ramospeech, flags, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -352,7 +357,7 @@ def test_an_interruption_is_no_traceback(ramospeech, monkeypatch):
     def interrupt(trainer, after_step):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.Trainer, "train_epoch", interrupt)
+    monkeypatch.setattr(trainer.Trainer, "train_epoch", interrupt)
     status, _, err = ramospeech("train", "--epochs", 1)
     assert (status, err) == (130, ["ramospeech: interrupted"])
 
@@ -452,7 +457,7 @@ def test_transcribe_in_words(ramospeech, model_file, recordings):
     assert (status, err) == (0, [])
     names, readings = zip(*(line.split("\t") for line in out))
     assert list(names) == [str(path) for path in recordings]
-    known = Inventory.read()
+    known = Vocabulary.read()
     assert all(syllable in known for reading in readings for syllable in reading.split())
 
 
@@ -523,7 +528,7 @@ def test_what_cannot_be_downloaded_or_prepared(ramospeech, tmp_path):
 
 def run_command(*arguments: bytes | str | Path, **environment: str):
     return subprocess.run(
-        [sys.executable, "-m", "ramospeech.cli", *arguments], capture_output=True,
+        [sys.executable, "-m", "ramospeech.cli.main", *arguments], capture_output=True,
         env=os.environ | environment, timeout=HANGS,
     )
 
@@ -566,7 +571,7 @@ def test_output_is_utf_8_wherever_python_allows(model_file, recordings, tmp_path
 
 def test_help_waits_for_nothing_heavy():
     """torch takes seconds to import: only a command that needs it may do so."""
-    script = "import sys, ramospeech.cli as cli; cli.build_parser(); print('torch' in sys.modules)"
+    script = "import sys, ramospeech.cli.main as cli; cli.build_parser(); print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert said.stdout == "False\n", said.stderr
 
@@ -612,9 +617,9 @@ def test_evaluate_with_a_search(ramospeech, model_file):
 
 
 def test_a_model_that_learned_with_ace_is_not_searched(ramospeech, recordings, tmp_path):
-    inventory = Inventory.read()
-    model = AcousticModel.from_preset("lesson", len(inventory), recurrent=False, loss="ace")
-    save_model(tmp_path / "ace.safetensors", model, inventory, {"preset": "lesson"})
+    vocabulary = Vocabulary.read()
+    model = AcousticModel.from_preset("lesson", len(vocabulary), recurrent=False, loss="ace")
+    save_model(tmp_path / "ace.safetensors", model, vocabulary, {"preset": "lesson"})
     flags = ["--model", tmp_path / "ace.safetensors", "--decoder", "prefix"]
     status, printed, trouble = ramospeech("transcribe", *flags, *recordings)
     assert (status, printed) == (1, []) and "this one learned with ace" in trouble[-1]
@@ -651,7 +656,7 @@ def test_a_language_model_of_a_manifest(ramospeech, small_mini, recordings):
     count = int(text.split("ngram 1=")[1].split()[0])
     Path("other.arpa").write_text(text.replace(f"1={count}", f"1={count + 1}")
                                   .replace("1-grams:\n", "1-grams:\n-3\tfiao4\n"))
-    told = f"other.arpa: left out 1 of {count + 1} words, which the inventory lacks: fiao4"
+    told = f"other.arpa: left out 1 of {count + 1} words, which the vocabulary lacks: fiao4"
     flags = ["--decoder", "prefix", "--lm", "other.arpa"]
     assert ramospeech("transcribe", *flags, *recordings) == (0, out, [told])
     status, out, err = ramospeech("train-lm", "nowhere.txt")
@@ -683,7 +688,7 @@ def test_what_is_not_understood_is_counted_once(ramospeech, tmp_path):
 
 
 def test_a_pipe_of_pinyin(tmp_path):
-    command = [sys.executable, "-m", "ramospeech.cli", "pinyin2hanzi"]
+    command = [sys.executable, "-m", "ramospeech.cli.main", "pinyin2hanzi"]
     done = subprocess.run(command, input=b"ni3 hao3\n\xff\nni3\n", capture_output=True)
     assert done.returncode == 1 and done.stdout.decode() == "你好\n"
     assert done.stderr.decode() == (

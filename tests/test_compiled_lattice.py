@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_word_lattice import models, slots
 
-from ramospeech import pinyin_to_hanzi
-from ramospeech.compiled_lattice import LongLattice, Numbers
-from ramospeech.pinyin_to_hanzi import Converter
-from ramospeech.word_lattice import Lattice, given as certain
-from ramospeech.word_model import WordModel
+from ramospeech.language import pinyin_to_hanzi
+from ramospeech.language.compiled_lattice import LongLattice, Numbers
+from ramospeech.language.pinyin_to_hanzi import Converter
+from ramospeech.language.word_lattice import Lattice, given as certain
+from ramospeech.language.word_model import WordModel
 
 ALL = 1000  # more than there are arcs, or ways to write
 

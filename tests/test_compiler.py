@@ -12,7 +12,7 @@ import pytest
 from llvmlite.binding import get_host_cpu_name
 from numba.core.dispatcher import Dispatcher
 
-from ramospeech import alignment, compiled_beam
+from ramospeech.decoding import alignment, compiled_beam
 
 TESTS = Path(__file__).parent
 SCRIPT = """
@@ -113,7 +113,7 @@ def test_where_code_cannot_be_kept_the_search_goes_on(tmp_path, kind):
 def test_the_search_mends_its_cache(tmp_path):
     """All of it filled with zeros, as after a power cut."""
     def is_loaded() -> int:
-        script = ("from ramospeech.prefix_beam import warm_up\n"
+        script = ("from ramospeech.decoding.prefix_beam import warm_up\n"
                   "print(int(warm_up() == 0))")
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(TESTS.parent)}
         done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True,
@@ -142,7 +142,7 @@ def test_compiled_code_calls_none_of_another_file(module):
 @pytest.mark.slow
 def test_with_bounds_checked(tmp_path):
     """All tests of the searches again, in a process where an index out of bounds is an error."""
-    script = ("import numpy\nfrom ramospeech.compiler import compiled\n"
+    script = ("import numpy\nfrom ramospeech.utils.compiler import compiled\n"
               "compiled(lambda array, index: array[index])(numpy.zeros(2), 5)")
     environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     broken = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)

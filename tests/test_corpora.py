@@ -12,17 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ramospeech import cli, corpora, corpus_audio_cmn, corpus_mini
-from ramospeech.corpora import (
-    download, get_corpus, how_to_get, is_prepared, open_split, prepare,
-)
-from ramospeech.espeak import variants
-from ramospeech.manifest import read_manifest, write_manifest
-from ramospeech.paths import DATA_CONFIG
-from ramospeech.pinyin import Inventory, hanzi_to_pinyin
-from ramospeech.preparation import CorpusError
+from ramospeech.cli.main import main
+from ramospeech.config.paths import DATA_CONFIG
+from ramospeech.data import corpora
+from ramospeech.data.corpora import download, get_corpus, how_to_get, is_prepared, open_split, prepare
+from ramospeech.data.manifest import read_manifest, write_manifest
+from ramospeech.data.preparation import CorpusError
+from ramospeech.data.recipes import audio_cmn, mini
+from ramospeech.data.tts.espeak import variants
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.language.vocabulary import Vocabulary
 
-MINI = {split: read_manifest(corpus_mini.manifest_path(split)) for split in corpus_mini.SPLITS}
+MINI = {split: read_manifest(mini.manifest_path(split)) for split in mini.SPLITS}
 WORD_SPLITS = ("train", "dev", "test")
 
 
@@ -30,7 +31,7 @@ WORD_SPLITS = ("train", "dev", "test")
 
 
 def voices_of(split: str) -> set[str]:
-    return {corpus_mini.parse_voice(utterance.path)[0].variant for utterance in MINI[split]}
+    return {mini.parse_voice(utterance.path)[0].variant for utterance in MINI[split]}
 
 
 def test_no_voice_is_in_two_splits_of_mini():
@@ -40,24 +41,24 @@ def test_no_voice_is_in_two_splits_of_mini():
 
 
 def test_mini_varies_in_tempo_and_pitch():
-    voices = [corpus_mini.parse_voice(u.path)[0] for split in MINI.values() for u in split]
+    voices = [mini.parse_voice(u.path)[0] for split in MINI.values() for u in split]
     assert len(voices) == 760
     assert len({voice.words_per_minute for voice in voices}) > 20
     assert len({voice.pitch for voice in voices}) > 20
 
 
 def test_minis_labels_are_the_reading_of_its_hanzi():
-    inventory = Inventory.read()
+    vocabulary = Vocabulary.read()
     for utterance in (u for split in MINI.values() for u in split):
         assert utterance.syllables == hanzi_to_pinyin(utterance.hanzi)
         assert len(utterance.syllables) == len(utterance.hanzi)
-        assert all(syllable in inventory for syllable in utterance.syllables)
+        assert all(syllable in vocabulary for syllable in utterance.syllables)
 
 
 def test_minis_lists_are_what_their_script_writes(tmp_path):
     subprocess.run([sys.executable, DATA_CONFIG / "build_mini.py", tmp_path], check=True,
                    stdout=subprocess.DEVNULL)
-    for split in corpus_mini.SPLITS:
+    for split in mini.SPLITS:
         name = f"mini_{split}.txt"
         assert (tmp_path / name).read_bytes() == (DATA_CONFIG / name).read_bytes()
 
@@ -65,9 +66,9 @@ def test_minis_lists_are_what_their_script_writes(tmp_path):
 def test_mini_is_the_same_bytes_wherever_and_in_whatever_order_it_is_spoken(tmp_path):
     some = [utterance for split in MINI.values() for utterance in split[::40]]
     for utterance in some:
-        corpus_mini.speak_utterance(utterance, tmp_path / "one")
+        mini.speak_utterance(utterance, tmp_path / "one")
     for utterance in reversed(some):
-        corpus_mini.speak_utterance(utterance, tmp_path / "two")
+        mini.speak_utterance(utterance, tmp_path / "two")
     for utterance in some:
         first, second = (tmp_path / run / utterance.path for run in ("one", "two"))
         assert first.read_bytes() == second.read_bytes()
@@ -75,7 +76,7 @@ def test_mini_is_the_same_bytes_wherever_and_in_whatever_order_it_is_spoken(tmp_
 
 def test_minis_recordings_are_plain_wav_files(tmp_path):
     utterance = MINI["train"][0]
-    corpus_mini.speak_utterance(utterance, tmp_path)
+    mini.speak_utterance(utterance, tmp_path)
     with wave.open(str(tmp_path / utterance.path)) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 22_050)
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
@@ -87,14 +88,14 @@ def test_a_recording_that_is_there_is_not_spoken_again(tmp_path):
     path = tmp_path / MINI["train"][0].path
     path.parent.mkdir(parents=True)
     path.write_bytes(b"here already")
-    corpus_mini.speak_utterance(MINI["train"][0], tmp_path)
+    mini.speak_utterance(MINI["train"][0], tmp_path)
     assert path.read_bytes() == b"here already"
 
 
 @pytest.mark.parametrize("path", ["f2/0007.wav", "f2/r160_p50/7.mp3", "f2/r160_p50/", "0007.wav"])
 def test_a_path_that_names_no_voice_is_refused(path):
     with pytest.raises(ValueError, match="does not name a voice"):
-        corpus_mini.parse_voice(path)
+        mini.parse_voice(path)
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def small_mini(tmp_path, monkeypatch):
     """mini cut down to the first three utterances of each list."""
     for split, utterances in MINI.items():
         write_manifest(tmp_path / "lists" / f"{split}.txt", utterances[:3])
-    monkeypatch.setattr(corpus_mini, "manifest_path",
+    monkeypatch.setattr(mini, "manifest_path",
                         lambda split: tmp_path / "lists" / f"{split}.txt")
 
 
@@ -159,9 +160,9 @@ def test_damaged_facts_are_named(data_folder, damage):
 
 @pytest.mark.parametrize(("source", "other"), [("LABEL_SOURCE", "somebody's ears"), ("READING", "3")])
 def test_other_labels_or_another_reading_make_mini_anew(source, other, monkeypatch):
-    before = corpus_mini.fingerprint()
-    monkeypatch.setattr(corpus_mini, source, other)
-    assert corpus_mini.fingerprint() != before
+    before = mini.fingerprint()
+    monkeypatch.setattr(mini, source, other)
+    assert mini.fingerprint() != before
 
 
 def test_mini_is_not_downloaded(data_folder):
@@ -268,7 +269,7 @@ def test_folders_without_recordings_are_refused(data_folder, tmp_path):
 
 
 def test_no_root_is_refused_in_one_line(data_folder, capsys):
-    assert cli.main(["prepare", "audio-cmn"]) == 1
+    assert main(["prepare", "audio-cmn"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -281,10 +282,10 @@ def test_a_copy_that_was_moved_away_is_not_prepared(data_folder, tree):
 
 def test_the_hash_of_a_word_splits_ninety_five_five():
     words = map("".join, zip(map(chr, range(0x4E00, 0x8E00)), map(chr, range(0x5000, 0x9000))))
-    counts = Counter(corpus_audio_cmn.split_of(word) for word in words)
+    counts = Counter(audio_cmn.split_of(word) for word in words)
     shares = {split: count / 0x4000 for split, count in counts.items()}
     assert shares == pytest.approx({"train": 0.9, "dev": 0.05, "test": 0.05}, abs=0.01)
-    assert [corpus_audio_cmn.split_of(w) for w in ("上海", "一下")] == ["train", "train"]
+    assert [audio_cmn.split_of(w) for w in ("上海", "一下")] == ["train", "train"]
 
 
 # download --------------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ def repository(tmp_path) -> tuple[str, str]:
 def test_download_fetches_just_the_folder_at_the_commit(tmp_path, data_folder, repository):
     target = tmp_path / "deep" / "audio-cmn"
     target.parent.mkdir()
-    root = corpus_audio_cmn.download(target, *repository)
+    root = audio_cmn.download(target, *repository)
     assert root == target
     assert sorted(path.name for path in target.iterdir()) == [".git", "64k"]
     assert not list(target.rglob("cmn-后来.mp3"))
@@ -331,44 +332,44 @@ def test_an_empty_folder_is_filled_and_stays(tmp_path, data_folder, repository):
     (target / "lost+found").mkdir(parents=True)
     number, around = target.stat().st_ino, set(tmp_path.iterdir())
     with pytest.raises(CorpusError, match="run the command again to go on"):
-        corpus_audio_cmn.download(target, url, "0" * 8)
-    assert corpus_audio_cmn.download(target, url, commit) == target
+        audio_cmn.download(target, url, "0" * 8)
+    assert audio_cmn.download(target, url, commit) == target
     assert sorted(path.name for path in target.iterdir()) == [".git", "64k", "lost+found"]
     assert target.stat().st_ino == number and set(tmp_path.iterdir()) == around
     assert prepare("audio-cmn", target).skipped.total() == 9
-    assert corpus_audio_cmn.download(target, "file:///nowhere", commit) == target
+    assert audio_cmn.download(target, "file:///nowhere", commit) == target
 
 
 def test_a_download_that_is_there_is_left_alone(tmp_path, repository):
     target = tmp_path / "audio-cmn"
-    corpus_audio_cmn.download(target, *repository)
-    assert corpus_audio_cmn.download(target, "file:///nowhere", "0" * 8) == target
+    audio_cmn.download(target, *repository)
+    assert audio_cmn.download(target, "file:///nowhere", "0" * 8) == target
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, repository):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(CorpusError, match="no copy of audio-cmn"):
-        corpus_audio_cmn.download(tmp_path, *repository)
+        audio_cmn.download(tmp_path, *repository)
 
 
 def test_an_interrupted_download_goes_on(tmp_path, repository, capfd):
     url, commit = repository
     target, draft = tmp_path / "audio-cmn", tmp_path / "audio-cmn.part"
     with pytest.raises(CorpusError, match="failed; run the command again to go on"):
-        corpus_audio_cmn.download(target, "file:///nowhere", commit)  # the network is away
+        audio_cmn.download(target, "file:///nowhere", commit)  # the network is away
     with pytest.raises(CorpusError, match="failed; run the command again to go on"):
-        corpus_audio_cmn.download(target, url, "0" * 8)  # it breaks off after the fetch
+        audio_cmn.download(target, url, "0" * 8)  # it breaks off after the fetch
     assert draft.is_dir() and not target.exists()
     (draft / ".git" / "index.lock").touch()  # as a kill in the midst of a checkout leaves it
     (draft / ".git" / "shallow.lock").touch()
-    corpus_audio_cmn.download(target, url, commit)
+    audio_cmn.download(target, url, commit)
     assert not draft.exists()
     assert len(list(target.rglob("*.mp3"))) == len(WORDS + SYLLABLES)
 
 
 def test_without_git_one_line_says_what_to_install(data_folder, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert cli.main(["download", "audio-cmn"]) == 1
+    assert main(["download", "audio-cmn"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "apt install git" in error
 
@@ -388,7 +389,7 @@ def test_no_word_of_audio_cmn_is_in_two_splits():
 
 @needs_audio_cmn
 def test_audio_cmn_can_be_heard():
-    from ramospeech.audio import load_audio
+    from ramospeech.audio.io import load_audio
 
     for name in ("train", "dev", "test", "syllables-dev", "syllables"):
         split = open_split("audio-cmn", name)

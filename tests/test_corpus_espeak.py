@@ -3,16 +3,16 @@
 from collections import Counter
 from itertools import islice
 
-from ramospeech.corpus_espeak import UTTERANCES, draw_utterances, prepare, training_voices
-from ramospeech.corpus_mini import manifest_path, parse_voice
-from ramospeech.espeak import Voice
-from ramospeech.manifest import parse_line, read_manifest
-from ramospeech.pinyin import Inventory
+from ramospeech.data.manifest import parse_line, read_manifest
+from ramospeech.data.recipes.espeak import UTTERANCES, draw_utterances, prepare, training_voices
+from ramospeech.data.recipes.mini import manifest_path, parse_voice
+from ramospeech.data.tts.espeak import Voice
+from ramospeech.language.vocabulary import Vocabulary
 
 
 def test_all_syllables_come_equally_often():
     counts = Counter(s for utterance in draw_utterances() for s in utterance.syllables)
-    assert set(counts) == set(Inventory.read().symbols[2:])
+    assert set(counts) == set(Vocabulary.read().symbols[2:])
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
@@ -40,7 +40,7 @@ def test_a_path_says_how_far_the_tones_reach():
 
 
 def test_it_is_spoken_where_it_is_not_there_yet(tmp_path, monkeypatch):
-    monkeypatch.setattr("ramospeech.corpus_espeak.draw_utterances",
+    monkeypatch.setattr("ramospeech.data.recipes.espeak.draw_utterances",
                         lambda: islice(draw_utterances(), 3))
     found = prepare(tmp_path)
     assert len(found.splits["train"]) == 3

@@ -17,12 +17,13 @@ from bs4 import BeautifulSoup
 from matplotlib.image import imread
 from test_house import PROJECT
 
-from ramospeech import cli, demo
-from ramospeech.audio import SAMPLE_RATE
-from ramospeech.demo_content import LONGEST_SECONDS, Findings, Line, Listener, error_html, findings_html
-from ramospeech.metrics import edits
-from ramospeech.pinyin import hanzi_to_pinyin
-from ramospeech.results import Result
+from ramospeech.audio.io import SAMPLE_RATE
+from ramospeech.cli.main import main
+from ramospeech.demo import page
+from ramospeech.demo.content import LONGEST_SECONDS, Findings, Line, Listener, error_html, findings_html
+from ramospeech.language.edit_distance import edits
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.recognition.results import Result
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_a_recording_gives_text_picture_and_tables(listener, dev):
 
 
 def test_greedy_is_what_transcribe_prints(listener, dev, capsys):
-    assert cli.main(["transcribe", str(dev.audio_path(0))]) == 0
+    assert main(["transcribe", str(dev.audio_path(0))]) == 0
     syllables = capsys.readouterr().out.split("\t")[1].split()
     shown = rows(listener.content(dev.audio_path(0)), "searches")[0][1]
     assert shown.split() == [with_tone_mark(syllable) for syllable in syllables]
@@ -118,13 +119,13 @@ def test_what_cannot_be_read_is_said_in_plain_words(listener, tmp_path, name, re
 def test_a_small_file_of_many_hours_is_not_unpacked(listener, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "hours.flac", np.zeros(SAMPLE_RATE * 3600, np.int16), SAMPLE_RATE)
     assert (tmp_path / "hours.flac").stat().st_size < 1e6
-    monkeypatch.setattr("ramospeech.demo_content.read_segments", pytest.fail)
+    monkeypatch.setattr("ramospeech.demo.content.read_segments", pytest.fail)
     assert "hours.flac: too long: 3600 s" in listener.content(tmp_path / "hours.flac")
 
 
 def test_a_recording_longer_than_its_header_says(listener, tmp_path, monkeypatch):
     path = broken(tmp_path, "long")
-    monkeypatch.setattr("ramospeech.demo_content.audio_seconds", lambda path: 2.0)
+    monkeypatch.setattr("ramospeech.demo.content.audio_seconds", lambda path: 2.0)
     assert "long.wav: too long: 61 s, and this page reads 60 s at most" in listener.content(path)
 
 
@@ -141,21 +142,21 @@ def test_what_comes_from_outside_is_escaped():
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)  # so that its import fails
-    assert cli.main(["demo"]) == 1
+    assert main(["demo"]) == 1
     said = capsys.readouterr().err
-    assert "pip install 'ramospeech[demo]'" in said and "demo" in PROJECT["optional-dependencies"]
+    assert "pip install 'ramospeech[page]'" in said and "demo" in PROJECT["optional-dependencies"]
 
 
 def test_a_port_that_is_taken_is_named(capsys):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert cli.main(["demo", "--port", str(port)]) == 1
+        assert main(["demo", "--port", str(port)]) == 1
     said = capsys.readouterr().err
     assert str(port) in said and "--port" in said
 
 
 def test_an_address_that_is_none_is_not_blamed_on_the_port(capsys):
-    assert cli.main(["demo", "--host", "nowhere.invalid"]) == 1
+    assert main(["demo", "--host", "nowhere.invalid"]) == 1
     said = capsys.readouterr().err
     assert "nowhere.invalid" in said and "--port" not in said
 
@@ -163,23 +164,23 @@ def test_an_address_that_is_none_is_not_blamed_on_the_port(capsys):
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
 def test_what_is_no_port_is_refused(port, capsys):
     with pytest.raises(SystemExit):
-        cli.main(["demo", "--port", port])
+        main(["demo", "--port", port])
     assert "is not a port" in capsys.readouterr().err
 
 
 def test_it_listens_to_this_machine_alone_unless_told_otherwise(monkeypatch):
     asked = []
-    monkeypatch.setattr(demo, "serve", lambda *arguments: asked.append(arguments[:2]))
-    assert cli.main(["demo"]) == cli.main(["demo", "--host", "0.0.0.0", "--port", "81"]) == 0
+    monkeypatch.setattr(page, "serve", lambda *arguments: asked.append(arguments[:2]))
+    assert main(["demo"]) == main(["demo", "--host", "0.0.0.0", "--port", "81"]) == 0
     assert asked == [("127.0.0.1", 7860), ("0.0.0.0", 81)]
 
 
 def test_gradio_is_told_to_call_nobody_before_its_import():
     """In a process of its own: what is imported once stays."""
-    program = ("import os, sys, ramospeech.cli, ramospeech.demo as demo\n"
+    program = ("import os, sys, ramospeech.cli.main, ramospeech.demo.page as demo\n"
                "assert 'gradio' not in sys.modules\n"
                "sys.modules['gradio'] = None\n"
-               "try: demo.import_gradio('/nowhere')\n"
+               "try: page.import_gradio('/nowhere')\n"
                "except ValueError: print(os.environ['GRADIO_ANALYTICS_ENABLED'])")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr

@@ -16,8 +16,8 @@ import torch
 from hangs import HANGS
 from test_house import REPOSITORY
 
-from ramospeech.checkpoints import load_checkpoint
-from ramospeech.export import export
+from ramospeech.models.checkpoints import load_checkpoint
+from tools.export import export
 
 NOTEBOOK = REPOSITORY / "notebooks" / "06_distributed_training.ipynb"
 HOROVODRUN = Path(sys.executable).with_name("horovodrun")
@@ -62,7 +62,7 @@ def test_importing_the_script_starts_nothing(script):
              "def refuse(event, _):\n"
              "    assert event not in ('subprocess.Popen', 'os.fork', 'os.posix_spawn', 'os.system')\n"
              "sys.argv = ['x', '--no-such-flag']\n"
-             "import ramospeech.training, ramospeech.runs\n"
+             "import ramospeech.training.trainer, ramospeech.training.runs\n"
              "sys.addaudithook(refuse)\n"
              f"names = runpy.run_path({str(script)!r}, run_name='notebook')\n"
              "assert callable(names['main']) and 'horovod' not in sys.modules")
@@ -103,19 +103,19 @@ from ramospeech.corpora import open_split
 from ramospeech.model import AcousticModel
 from ramospeech.settings import Settings
 from ramospeech.training import Trainer
-from ramospeech.world import join_world
+from ramospeech.world import join_process_group
 
 AcousticModel.train = lambda model, mode=True: torch.nn.Module.train(model, False)
-with join_world() as world:
+with join_process_group() as group:
     train, dev = open_split("mini", "train"), open_split("mini", "dev")
     train.utterances[:] = train.utterances[:11]  # the last batch is uneven
-    settings = Settings(batch_size=4 // world.size, rate_scaling=0.0, epochs=2, seed=1,
+    settings = Settings(batch_size=4 // group.size, rate_scaling=0.0, epochs=2, seed=1,
                         compression="compress" in sys.argv)
-    trainer = Trainer(train, dev, settings, world=world)
+    trainer = Trainer(train, dev, settings, world=group)
     for _ in range(2):
         loss = trainer.train_epoch()
-    models = world.gather({k: v for k, v in trainer.model.state_dict().items()})
-    if world.is_first:
+    models = group.gather({k: v for k, v in trainer.model.state_dict().items()})
+    if group.is_first:
         assert all(torch.equal(model[k], models[0][k]) for model in models for k in model)
         torch.save({"loss": loss, "model": models[0]}, sys.argv[1])
 """
@@ -138,7 +138,7 @@ def test_horovod_gives_what_one_process_gives(small_mini, tmp_path, more, tolera
 
 @built
 def test_an_error_of_one_worker_ends_all(small_mini, tmp_path):
-    broken = SAME.replace("    for _ in range(2):", "    if world.rank == 1:\n"
+    broken = SAME.replace("    for _ in range(2):", "    if group.rank == 1:\n"
                           "        raise SystemExit(3)\n    for _ in range(2):")
     (tmp_path / "broken.py").write_text(broken)
     done = run(HOROVODRUN, "-np", 2, "-H", "localhost:2", sys.executable, tmp_path / "broken.py",

@@ -14,11 +14,12 @@ import pytest
 import torch
 from pypinyin.contrib.tone_convert import to_finals, to_initials
 
-from ramospeech import espeak
-from ramospeech.audio import resample
-from ramospeech.espeak import SPEAKING_RATE, Voice, speak, variants
-from ramospeech.pinyin import Inventory, base_syllable
-from ramospeech.pitch import track_pitch
+from ramospeech.audio.io import resample
+from ramospeech.audio.pitch import track_pitch
+from ramospeech.data.tts import espeak
+from ramospeech.data.tts.espeak import SPEAKING_RATE, Voice, speak, variants
+from ramospeech.language.pinyin import base_syllable
+from ramospeech.language.vocabulary import Vocabulary
 
 TEXTS = ["ni3 hao3", "shang4 hai3", "er4 shi2 qi1", "ma"]
 VOICES = [Voice("f2"), Voice("m3", 190, 35), Voice("whisper"), Voice("edward2", 130, 65)]
@@ -49,7 +50,7 @@ def test_the_order_of_speaking_changes_nothing():
 
 
 def test_another_process_says_the_same():
-    program = ("import hashlib; from ramospeech.espeak import Voice, speak; "
+    program = ("import hashlib; from ramospeech.data.tts.espeak import Voice, speak; "
                "print(hashlib.sha256(speak('ni3 hao3', Voice('whisper')).tobytes()).hexdigest())")
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                             check=True, cwd=Path(espeak.__file__).parents[1])
@@ -226,7 +227,7 @@ def pitches_of(row: str) -> list[str]:
 
 def test_every_syllable_is_said_in_mandarin(monkeypatch, tmp_path):
     others = ["hng1", "m2", "n2", "ng4", "lo", "ei1", "yai2", "qiong1"]
-    symbols = [*Inventory.read().symbols[2:], *others]
+    symbols = [*Vocabulary.read().symbols[2:], *others]
     rows = rows_of(symbols, 10)
     said = trace(rows, Voice("f2"), monkeypatch, tmp_path / "trace")
     wrong = [(symbol, sounds) for symbol, (sounds, _) in zip(symbols, said, strict=True)
@@ -236,7 +237,7 @@ def test_every_syllable_is_said_in_mandarin(monkeypatch, tmp_path):
 
 
 def test_every_voice_says_the_difficult_ones_in_mandarin(monkeypatch, tmp_path):
-    row = " ".join(symbol for symbol in Inventory.read().symbols[2:]
+    row = " ".join(symbol for symbol in Vocabulary.read().symbols[2:]
                    if symbol[-1].isalpha() or "iong" in symbol)
     assert len(row.split()) == 39
     said = {variant: trace([row], Voice(variant, 220), monkeypatch, tmp_path / variant)

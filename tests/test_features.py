@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchaudio.transforms import Spectrogram
 
-from ramospeech.audio import load_audio
-from ramospeech.features import (
-    BINS, FLOOR, FRAME_SAMPLES, HOP_SAMPLES, extract_features, frame_count, log_spectrogram,
-    normalise,
+from ramospeech.audio.features import (
+    BINS, FLOOR, FRAME_SAMPLES, HOP_SAMPLES, extract_features, frame_count, log_spectrogram, normalise,
 )
+from ramospeech.audio.io import load_audio
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ramospeech.files import is_stream, refuse_unwritable, write_text
+from ramospeech.utils.files import is_stream, refuse_unwritable, write_text
 
 
 def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
@@ -57,7 +57,7 @@ def test_a_device_is_not_replaced():
     assert devnull.is_char_device() and is_stream(devnull)
 
 
-WRITE = ("import sys; from pathlib import Path; from ramospeech.files import *; "
+WRITE = ("import sys; from pathlib import Path; from ramospeech.utils.files import *; "
          "path = Path(sys.argv[1]); print('before'); refuse_unwritable(path); "
          "write_text(path, 'text\\n'); print('after')")
 

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech import front_end
-from ramospeech.audio import AudioError
-from ramospeech.front_end import read_recordings
-from ramospeech.results import Reading, Result
-from ramospeech.segments import Segment
+from ramospeech.audio.io import AudioError
+from ramospeech.audio.segmentation import Segment
+from ramospeech.recognition import front_end
+from ramospeech.recognition.front_end import read_recordings
+from ramospeech.recognition.results import Reading, Result
 
 SECOND = 100  # samples, in these tests
 

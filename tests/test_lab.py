@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from test_house import NOTEBOOKS, REPOSITORY, tracked_files
 
-from ramospeech import lab
+from tools import lab
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from xml.etree import ElementTree
 
-from ramospeech.lattice_drawing import STEP, draw_lattice
-from ramospeech.word_lattice import Lattice, given
-from ramospeech.word_model import WordModel
+from ramospeech.language.word_lattice import Lattice, given
+from ramospeech.language.word_model import WordModel
+from ramospeech.notebook.lattice_drawing import STEP, draw_lattice
 
 SVG = "{http://www.w3.org/2000/svg}"
 SYLLABLES = ["shang4", "hai3", "zhi2", "wu4", "yuan2"]

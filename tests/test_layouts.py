@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech import cli, corpus_aishell, corpus_thchs
-from ramospeech.corpora import (
-    MODULES, corpus_names, get_corpus, open_split, prepare, read_facts,
-)
-from ramospeech.pinyin import is_syllable, respell
-from ramospeech.preparation import CorpusError, Preparation, split_of
+from ramospeech.cli.main import main
+from ramospeech.data.corpora import MODULES, corpus_names, get_corpus, open_split, prepare, read_facts
+from ramospeech.data.preparation import CorpusError, Preparation, split_of
+from ramospeech.data.recipes import aishell as aishell_recipe
+from ramospeech.data.recipes import thchs as thchs_recipe
+from ramospeech.language.pinyin import is_syllable, respell
 
 
 def write(path: Path, text: str = "") -> None:
@@ -115,7 +115,7 @@ HANZI = st.text("绿是阳春烟景的底色儿", min_size=1, max_size=4)
 @given(st.lists(HANZI, min_size=1), st.lists(SYLLABLES, min_size=1), st.sampled_from(["\n", "\r\n"]))
 def test_a_transcript_is_words_and_syllables(words, syllables, end):
     text = end.join([" ".join(words), " ".join(syllables), "l v4", ""])
-    hanzi, read = corpus_thchs.parse_transcript(text)
+    hanzi, read = thchs_recipe.parse_transcript(text)
     assert hanzi == "".join(words)
     assert read == [respell(syllable) for syllable in syllables]
     assert all(map(is_syllable, read))
@@ -124,7 +124,7 @@ def test_a_transcript_is_words_and_syllables(words, syllables, end):
 @pytest.mark.parametrize("text", ["", "\n", "绿 是", "绿 是\n \n", " l =\nlv4", "../data/A2_0.wav.trn"])
 def test_half_a_transcript_is_refused(text):
     with pytest.raises(ValueError, match="a line of words and one of syllables"):
-        corpus_thchs.parse_transcript(text)
+        thchs_recipe.parse_transcript(text)
 
 
 @pytest.mark.parametrize("theirs, ours", [
@@ -156,7 +156,7 @@ def aishell(tmp_path) -> Path:
         for name in names:
             write(top / "wav" / folder / f"{name}.wav", "RIFF")
     lines = [f"{name} {text}\n" for name, text in AISHELL.items()]
-    write(top / corpus_aishell.TRANSCRIPT, "".join(lines))
+    write(top / aishell_recipe.TRANSCRIPT, "".join(lines))
     write(top / "wav" / "S0002.tar.gz", "the archive may be there still")
     return top
 
@@ -192,7 +192,7 @@ def test_a_part_of_aishell_is_refused(data_folder, aishell, part):
 
 
 def test_two_texts_for_one_recording_are_refused(data_folder, aishell):
-    path = aishell / corpus_aishell.TRANSCRIPT
+    path = aishell / aishell_recipe.TRANSCRIPT
     path.write_text(path.read_text() + "BAC009S0724W0121 广州 市\nBAC009S0724W0121 上海 市\n")
     with pytest.raises(CorpusError, match="v0.8.txt, line 8: another text for BAC009S0724W0121"):
         prepare("aishell", aishell)
@@ -289,7 +289,7 @@ def test_a_folder_with_no_corpus_in_it(data_folder, tmp_path):
 
 def test_nothing_kept_is_told_in_one_line_with_the_reasons(data_folder, tmp_path, capsys):
     write(tmp_path / "20170001P00001A0001.wav")
-    assert cli.main(["prepare", "st-cmds", "--root", str(tmp_path)]) == 1
+    assert main(["prepare", "st-cmds", "--root", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "no recording of st-cmds was kept" in error and "1 skipped: no transcript" in error
@@ -329,7 +329,7 @@ def test_labels_are_those_that_the_corpus_offers(data_folder, aishell, thchs):
 
 def test_facts_never_outlive_the_lists_that_they_tell_of(data_folder, thchs, monkeypatch):
     prepare("thchs", thchs)
-    monkeypatch.setattr("ramospeech.corpora.write_manifest", lambda *_: 1 / 0)
+    monkeypatch.setattr("ramospeech.data.corpora.write_manifest", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare("thchs", thchs, "pypinyin")
     assert not read_facts("thchs")
@@ -455,9 +455,9 @@ def test_a_corpus_that_moved_says_how_to_mend_it(data_folder, thchs, aishell, ca
         open_split("thchs", "train")
     assert corpus_names("all") == ["aishell"]
     assert f"all: left out: thchs is no longer in {old}" in capsys.readouterr().err
-    assert cli.main(["corpora"]) == 0 and command in capsys.readouterr().out
+    assert main(["corpora"]) == 0 and command in capsys.readouterr().out
     words = command.replace("DIR", str(new)).split()[1:]
-    assert cli.main(words) == 0
+    assert main(words) == 0
     assert open_split("thchs", "train").label_source == "pypinyin 0.55"
 
 

@@ -14,16 +14,16 @@ import pytest
 import soundfile
 from test_cli import model_file, ramospeech  # noqa: F401 (fixtures)
 from test_distributed import HOROVODRUN, built, run
-from test_training import SETTINGS, same, weights
-from test_world import in_threads, steady, trainer_of  # noqa: F401 (a fixture)
+from test_trainer import SETTINGS, same, weights
+from test_process_group import in_threads, steady, trainer_of  # noqa: F401 (a fixture)
 
-from ramospeech.batches import SpeechDataset
-from ramospeech.checkpoints import load_checkpoint, load_model
-from ramospeech.corpora import Split, open_split
-from ramospeech.evaluation import evaluate
-from ramospeech.manifest import Utterance
-from ramospeech.runs import Run
-from ramospeech.training import Trainer
+from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.dataset import SpeechDataset
+from ramospeech.data.manifest import Utterance
+from ramospeech.evaluation.evaluate import evaluate
+from ramospeech.models.checkpoints import load_checkpoint, load_model
+from ramospeech.training.runs import Run
+from ramospeech.training.trainer import Trainer
 
 RATE = 16_000
 
@@ -225,10 +225,10 @@ def test_processes_with_other_shares_learn_what_one_would(
     train, dev, all_kinds, one_thread, steady, size, batch_size, change  # noqa: F811
 ):
     """A share may become empty, and with a batch of one or two all of them at once."""
-    settings = replace(SETTINGS, batch_size=batch_size, rate_scaling=0.0, sharing=0.0, **change)
+    settings = replace(SETTINGS, batch_size=batch_size, rate_scaling=0.0, gradient_sharing=0.0, **change)
 
-    def learn(world):
-        trainer = trainer_of(world, train, dev, settings)
+    def learn(group):
+        trainer = trainer_of(group, train, dev, settings)
         return [trainer.train_epoch() for _ in range(2)], trainer, trainer.evaluate()
 
     results = in_threads(size, learn)
@@ -246,13 +246,13 @@ def test_a_step_in_which_no_process_has_anything_moves_no_weight(train, dev, one
     spoil(train, {0: silence, 1: cut_inside})
     settings = replace(SETTINGS, batch_size=1, sync_norm=sync_norm)
 
-    def step(world):
-        trainer = trainer_of(world, train, dev, settings)
+    def step(group):
+        trainer = trainer_of(group, train, dev, settings)
         dataset, before = trainer.loader.dataset, weights(trainer)
-        batch = trainer.loader.collate_fn(dataset.__getitems__([(0, world.rank)]))
+        batch = trainer.loader.collate_fn(dataset.__getitems__([(0, group.rank)]))
         assert batch.left_out and math.isnan(trainer.train_batch(batch))
         assert same(before, weights(trainer))
-        good = trainer.loader.collate_fn(dataset.__getitems__([(0, 2 + world.rank)]))
+        good = trainer.loader.collate_fn(dataset.__getitems__([(0, 2 + group.rank)]))
         assert math.isfinite(trainer.train_batch(good))  # and it goes on
         return weights(trainer)
 
@@ -266,8 +266,8 @@ def test_all_plan_with_what_the_first_can_read(train, dev, one_thread):
     shutil.copytree(train.root, missing.root)
     spoil(missing, dict.fromkeys(range(6), Path.unlink))
 
-    def learn(world):
-        trainer = trainer_of(world, missing if world.rank else train, dev, SETTINGS)
+    def learn(group):
+        trainer = trainer_of(group, missing if group.rank else train, dev, SETTINGS)
         assert len(trainer.train) == 12
         losses = [trainer.train_epoch() for _ in range(2)]
         trainer.evaluate()
@@ -283,7 +283,7 @@ def test_all_plan_with_what_the_first_can_read(train, dev, one_thread):
 def test_two_processes_of_horovod(own_mini, train, dev, all_kinds, tmp_path):
     """A batch is one utterance of each: one has nothing to do at times, once both."""
     spoil(dev, {1: silence, 2: Path.unlink})
-    command = [HOROVODRUN, "-np", 2, "-H", "localhost:2", sys.executable, "-m", "ramospeech.cli",
+    command = [HOROVODRUN, "-np", 2, "-H", "localhost:2", sys.executable, "-m", "ramospeech.cli.main",
                "train", "--model_path", tmp_path, "--batch_size", 1]
     done = run(*command, "--epochs", 2)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -300,10 +300,10 @@ def test_two_processes_of_horovod(own_mini, train, dev, all_kinds, tmp_path):
 
 
 def test_an_evaluation_says_what_it_left_out(dev, train):
-    model, inventory, _ = load_model()
-    expected = evaluate(model, inventory, without(dev, (0, 2)))
+    model, vocabulary, _ = load_model()
+    expected = evaluate(model, vocabulary, without(dev, (0, 2)))
     spoil(dev, {0: silence, 2: Path.unlink})
-    result = evaluate(model, inventory, dev)
+    result = evaluate(model, vocabulary, dev)
     assert sorted(result.left_out) == [0, 2] and result.utterances == 2
     result.left_out = {}
     assert result == expected

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ramospeech.losses import AlignmentError, UtteranceError, loss_function
-from ramospeech.settings import LOSSES
+from ramospeech.config.settings import LOSSES
+from ramospeech.losses.functions import AlignmentError, UtteranceError, loss_function
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU on this machine"))]

@@ -8,10 +8,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ramospeech.losses import (
-    AlignmentError, ace_loss, ctc_loss, frames_needed, loss_function,
-)
-from ramospeech.settings import LOSSES
+from ramospeech.config.settings import LOSSES
+from ramospeech.losses.functions import AlignmentError, ace_loss, ctc_loss, frames_needed, loss_function
 
 
 def collapse(path: tuple[int, ...]) -> list[int]:

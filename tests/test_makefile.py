@@ -25,7 +25,7 @@ esac
 @pytest.fixture
 def house(tmp_path) -> Path:
     """What make needs of the repository, and a Python that notes what it is asked to do."""
-    for name in ("Makefile", "pyproject.toml", "ramospeech/check_env.py"):
+    for name in ("Makefile", "pyproject.toml", "tools/check_env.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(REPOSITORY / name, tmp_path / name)
     (tmp_path / "notebooks").mkdir()
@@ -89,7 +89,7 @@ def test_set_up_builds_horovod_and_does_without(house):
     stub = (house / "stub").read_text()
     (house / "stub").write_text(stub.replace("esac", "  *build_horovod*) exit 1 ;;\nesac"))
     status, notes, _ = make(house, "setup")
-    assert status == 0 and notes[-1] == "-m ramospeech.build_horovod"
+    assert status == 0 and notes[-1] == "-m tools.build_horovod"
     assert make(house, "setup")[:2] == (0, [])  # and does not try again each time
     assert make(house, "horovod")[0] != 0
 
@@ -97,7 +97,7 @@ def test_set_up_builds_horovod_and_does_without(house):
 def test_tutorial_runs_the_notebooks_in_order(house):
     make(house, "setup")
     _, notes, _ = make(house, "tutorial")
-    assert notes == ["-m ramospeech.tutorial notebooks/01_a.ipynb notebooks/02_b.ipynb"]
+    assert notes == ["-m tools.tutorial notebooks/01_a.ipynb notebooks/02_b.ipynb"]
 
 
 def test_test_runs_the_tests_and_the_notebooks(house):
@@ -148,7 +148,7 @@ def test_lab_opens_copies_with_the_repository_as_root(house, target, flags):
     jupyter = house / ".venv" / "bin" / "jupyter"
     shutil.copy(house / "stub", jupyter)
     status, (copying, *rest), _ = make(house, target)
-    assert status == 0 and copying == f"-m ramospeech.lab{flags}"
+    assert status == 0 and copying == f"-m tools.lab{flags}"
     assert rest[0] == "trust lab/01_a.ipynb lab/02_b.ipynb"
     assert rest[-1].startswith("lab --ip=127.0.0.1")
     assert rest[-1].endswith("--ServerApp.root_dir=. lab/01_a.ipynb")

@@ -8,14 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ramospeech.files import write_text
-from ramospeech.manifest import (
-    ManifestError, Utterance, parse_line, read_manifest, write_manifest,
-)
-from ramospeech.pinyin import UNK, Inventory
+from ramospeech.data.manifest import ManifestError, Utterance, parse_line, read_manifest, write_manifest
+from ramospeech.language.vocabulary import UNK, Vocabulary
+from ramospeech.utils.files import write_text
 
 GOOD = "S0002/a.wav\tni3 hao3\t你好"
-SYLLABLES = st.sampled_from(Inventory.read().symbols[1:])
+SYLLABLES = st.sampled_from(Vocabulary.read().symbols[1:])
 
 names = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S"),
                               exclude_characters="\\/")).filter(lambda name: name not in ("", ".."))

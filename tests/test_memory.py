@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_training import SETTINGS, same, weights
+from test_trainer import SETTINGS, same, weights
 
-from ramospeech.batches import Batch, collate
-from ramospeech.checkpoints import load_checkpoint
-from ramospeech.runs import Run
-from ramospeech.training import Trainer
+from ramospeech.data.dataset import Batch, collate
+from ramospeech.models.checkpoints import load_checkpoint
+from ramospeech.training.runs import Run
+from ramospeech.training.trainer import Trainer
 
 
 def short_of_memory(trainer: Trainer, too_many: Callable[[Batch], bool], monkeypatch) -> list[int]:

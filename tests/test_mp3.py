@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ramospeech.audio import AudioError, audio_seconds, load_audio, read_blocks
-from ramospeech.mp3 import parse_header
+from ramospeech.audio.io import AudioError, audio_seconds, load_audio, read_blocks
+from ramospeech.audio.mp3 import parse_header
 
 DELAY = 1105  # samples that an encoder and a decoder put in front
 ID3 = b"ID3\x04\0\0\0\0\x08\0" + bytes(1024)  # a tag in front of the frames, of 1,024 bytes

@@ -18,10 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech import cli, corpus_thchs, openslr
-from ramospeech.corpora import get_corpus, open_split
-from ramospeech.openslr import Archive, download, fetch
-from ramospeech.preparation import CorpusError
+from ramospeech.cli.main import main
+from ramospeech.data import openslr
+from ramospeech.data.corpora import get_corpus, open_split
+from ramospeech.data.openslr import Archive, download, fetch
+from ramospeech.data.preparation import CorpusError
+from ramospeech.data.recipes import thchs
 
 FOLDER = "data_thchs30"
 
@@ -485,7 +487,7 @@ def test_the_archives_are_the_published_ones():
 
 def test_the_help_names_every_mirror(capsys):
     with pytest.raises(SystemExit):
-        cli.main(["download", "--help"])
+        main(["download", "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert f"{', '.join(openslr.MIRRORS)}, or an address" == told.split("of openslr.org: ")[1] \
         .split(" --")[0].replace(" (the default)", "")
@@ -502,7 +504,7 @@ def small_thchs(monkeypatch) -> bytes:
                                    f"{split}/{speaker}1_0.wav": b"RIFF"}.items()}
     data = pack(files)
     archive = replace(ARCHIVE, file="data_thchs30.tgz", size=len(data), md5=None)
-    monkeypatch.setattr(corpus_thchs, "CORPUS", replace(corpus_thchs.CORPUS,
+    monkeypatch.setattr(thchs, "CORPUS", replace(thchs.CORPUS,
                                                         download=partial(download, archive)))
     return data
 
@@ -510,7 +512,7 @@ def small_thchs(monkeypatch) -> bytes:
 def test_the_command_states_the_licence_and_prepares(serve, small_thchs, data_folder, capsys):
     server = serve(lambda request, start: honest(request, start, small_thchs, stop=start + 100),
                    lambda request, start: honest(request, start, small_thchs))
-    assert cli.main(["download", "thchs", "--mirror", server.address]) == 0
+    assert main(["download", "thchs", "--mirror", server.address]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "thchs: licence Apache-2.0, free for academic users (openslr.org/18)"
     assert any(line.split() == "train 1 kept, 1 speaker".split() for line in out)
@@ -521,12 +523,12 @@ def test_the_command_states_the_licence_and_prepares(serve, small_thchs, data_fo
 
 def test_trouble_is_told_in_one_line(serve, small_thchs, data_folder, capsys):
     server = serve(gone)
-    assert cli.main(["download", "thchs", "--mirror", server.address]) == 1
+    assert main(["download", "thchs", "--mirror", server.address]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "answered 404" in error
-    assert cli.main(["download", "thchs", "--labels", "mine"]) == 1
+    assert main(["download", "thchs", "--labels", "mine"]) == 1
     assert "no labels 'mine'" in capsys.readouterr().err
-    assert cli.main(["download", "audio-cmn", "--mirror", "us"]) == 1
+    assert main(["download", "audio-cmn", "--mirror", "us"]) == 1
     assert "audio-cmn has no mirrors" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""Hanzi to pinyin, the parts of a syllable, and the inventory of classes."""
+"""Hanzi to pinyin, the parts of a syllable, and the vocabulary of classes."""
 
 import unicodedata
 
@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from pypinyin import Style, lazy_pinyin
 from pypinyin.constants import PHRASES_DICT
 
-from ramospeech.paths import DATA_CONFIG
-from ramospeech.pinyin import (
-    INITIALS, PAD, UNK, Inventory, Syllable, base_syllable, hanzi_to_pinyin, is_syllable,
-    split_syllable,
+from ramospeech.config.paths import DATA_CONFIG
+from ramospeech.language.pinyin import (
+    INITIALS, Syllable, base_syllable, hanzi_to_pinyin, is_syllable, split_syllable,
 )
+from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 
-INVENTORY = Inventory.read()
-SYLLABLES = INVENTORY.symbols[2:]
+VOCABULARY = Vocabulary.read()
+SYLLABLES = VOCABULARY.symbols[2:]
 
 
 @pytest.mark.parametrize("hanzi, pinyin", [
@@ -139,29 +139,29 @@ def test_base_syllable():
     assert [base_syllable(s) for s in ("hao3", "de", "lv4", UNK)] == ["hao", "de", "lv", UNK]
 
 
-def test_the_inventory_has_1215_classes():
+def test_the_vocabulary_has_1215_classes():
     lines = (DATA_CONFIG / "syllables.txt").read_text(encoding="utf-8").split("\n")
     assert lines.pop() == ""
-    assert len(lines) == len(set(lines)) == len(INVENTORY) == 1215
+    assert len(lines) == len(set(lines)) == len(VOCABULARY) == 1215
     assert lines[:2] == [PAD, UNK]
-    assert tuple(lines) == INVENTORY.symbols
+    assert tuple(lines) == VOCABULARY.symbols
     assert all(is_syllable(syllable) for syllable in SYLLABLES)
 
 
-@given(st.lists(st.sampled_from(INVENTORY.symbols)))
+@given(st.lists(st.sampled_from(VOCABULARY.symbols)))
 def test_decode_undoes_encode(symbols):
-    assert INVENTORY.decode(INVENTORY.encode(symbols)) == symbols
+    assert VOCABULARY.decode(VOCABULARY.encode(symbols)) == symbols
 
 
 def test_an_unknown_syllable_becomes_unk():
-    assert "fong3" not in INVENTORY and "hao3" in INVENTORY
-    assert INVENTORY.decode(INVENTORY.encode(["hao3", "fong3"])) == ["hao3", UNK]
+    assert "fong3" not in VOCABULARY and "hao3" in VOCABULARY
+    assert VOCABULARY.decode(VOCABULARY.encode(["hao3", "fong3"])) == ["hao3", UNK]
 
 
 @pytest.mark.parametrize("symbols", [(), (PAD,), (UNK, PAD), (PAD, UNK, "a1", "a1"), ("a1", "a2")])
-def test_a_wrong_inventory_is_refused(symbols):
-    with pytest.raises(ValueError, match="an inventory"):
-        Inventory(symbols)
+def test_a_wrong_vocabulary_is_refused(symbols):
+    with pytest.raises(ValueError, match="a vocabulary"):
+        Vocabulary(symbols)
 
 
 def test_no_phrase_reaches_across_punctuation():

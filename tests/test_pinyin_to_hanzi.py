@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramospeech.pinyin import Inventory, hanzi_to_pinyin
-from ramospeech.pinyin_to_hanzi import LONGEST_RUN, Converter, read_lines
-from ramospeech.word_model import TABLES, Weights, WordModel
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.language.pinyin_to_hanzi import LONGEST_RUN, Converter, read_lines
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.language.word_model import TABLES, Weights, WordModel
 
 CONVERTER = Converter.load()
 
@@ -94,7 +95,7 @@ def test_what_is_not_understood(line, odd):
     assert CONVERTER.not_understood(line) == odd
 
 
-items = st.one_of(st.sampled_from(Inventory.read().symbols[1:]),
+items = st.one_of(st.sampled_from(Vocabulary.read().symbols[1:]),
                   st.sampled_from(["NBA", "K", "3", "，", "fong3", "ni35", "shi40", "😀", "한국"]))
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ramospeech.audio import SAMPLE_RATE
-from ramospeech.pitch import track_pitch
+from ramospeech.audio.io import SAMPLE_RATE
+from ramospeech.audio.pitch import track_pitch
 
 SECONDS = torch.arange(SAMPLE_RATE) / SAMPLE_RATE
 

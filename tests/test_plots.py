@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from ramospeech.plots import draw_lattice
+from ramospeech.notebook.plots import draw_lattice
 
 
 def moves_of_all_paths(states: list[str], frames: int) -> set:

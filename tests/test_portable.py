@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 from test_house import NOTEBOOKS, REPOSITORY, code_cells
 
-from ramospeech.tutorial import CELL_TIMEOUT
+from tools.tutorial import CELL_TIMEOUT
 
 TESTS = Path(__file__).parent
 DRAWN = TESTS / "data" / "drawn.json"

@@ -11,8 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ramospeech.beam import Mass, beam_search, grow, plain_prefix_beam_search, prefix_beams
-from ramospeech.decoders import greedy_decode, prefix_beam_search
+from ramospeech.decoding.greedy import greedy_decode, prefix_beam_search
+from ramospeech.decoding.reference_beam import (
+    Mass, beam_search, grow, plain_prefix_beam_search, prefix_beams,
+)
 
 EVERY = 10**9  # a width that covers every prefix
 
@@ -157,9 +159,9 @@ def survivors(beam: dict, frame: list[float], width: int) -> list[tuple[int, int
 
 
 @settings(max_examples=200)
-@given(seed=st.integers(0, 2**32), width=st.integers(1, 9), sharpness=st.sampled_from([0.1, 1, 4]))
-def test_only_so_many_tokens_of_a_row_can_survive(seed, width, sharpness):
-    logits = torch.randn(6, 14, generator=torch.Generator().manual_seed(seed)).double() * sharpness
+@given(seed=st.integers(0, 2**32), width=st.integers(1, 9), entropy_weight=st.sampled_from([0.1, 1, 4]))
+def test_only_so_many_tokens_of_a_row_can_survive(seed, width, entropy_weight):
+    logits = torch.randn(6, 14, generator=torch.Generator().manual_seed(seed)).double() * entropy_weight
     log_probs = logits.log_softmax(dim=-1)
     beam = {(): Mass(blank=0.0)}
     for frame, following in zip(log_probs.tolist(), prefix_beams(log_probs, width)):

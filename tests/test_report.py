@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ramospeech import report
-from ramospeech.evaluation import judge
-from ramospeech.metrics import Evaluation
-from ramospeech.pinyin import Inventory
-from ramospeech.recognition import frame_seconds
-from ramospeech.results import Reading, Result
+from ramospeech.evaluation import report
+from ramospeech.evaluation.error_rates import Evaluation
+from ramospeech.evaluation.evaluate import judge
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.recognition.recogniser import frame_seconds
+from ramospeech.recognition.results import Reading, Result
 
 REPOSITORY = Path(__file__).parent.parent
 MODEL = Path("models/some.safetensors")
@@ -70,12 +70,12 @@ def test_what_the_model_could_never_get_right_stands_apart(dev):
     split = replace(dev, utterances=[outside, *dev.utterances[1:]])
     results = [(index, Result(readings=[Reading(utterance.syllables[1:])]))  # the first of each is lost
                for index, utterance in enumerate(dev.utterances)]
-    result = judge(results, Inventory.read(), split)
+    result = judge(results, Vocabulary.read(), split)
     facts = report.evaluation_facts(result, split, MODEL)
     others = sum(len(utterance.syllables) for utterance in dev.utterances[1:])
-    assert (facts["utterances"], facts["outside_inventory"]) == (4, 1)
+    assert (facts["utterances"], facts["outside_vocabulary"]) == (4, 1)
     assert facts["toned_syllables"]["reference_length"] == others + 1
-    inside = facts["inside_inventory"]
+    inside = facts["inside_vocabulary"]
     assert inside["utterances"] == 3 and inside["tone_error_rate"] == 0
     assert inside["toned_syllables"] == inside["base_syllables"] == {
         "error_rate": round(3 / others, 4), "reference_length": others,
@@ -86,10 +86,10 @@ def test_what_the_model_could_never_get_right_stands_apart(dev):
 
 def test_where_all_is_inside_there_is_one_figure(dev):
     results = [(index, Result()) for index in range(len(dev))]
-    result = judge(results, Inventory.read(), dev)
+    result = judge(results, Vocabulary.read(), dev)
     facts = report.evaluation_facts(result, dev, MODEL)
-    assert facts["outside_inventory"] == 0 and "inside_inventory" not in facts
-    assert "inventory" not in report.evaluation_text(result, dev, MODEL)
+    assert facts["outside_vocabulary"] == 0 and "inside_vocabulary" not in facts
+    assert "vocabulary" not in report.evaluation_text(result, dev, MODEL)
 
 
 def test_the_commit_is_that_of_this_repository(tmp_path, monkeypatch):
@@ -110,7 +110,7 @@ def test_the_commit_is_that_of_this_repository(tmp_path, monkeypatch):
 
 def test_changed_code_is_told_and_changed_results_are_not(tmp_path, monkeypatch):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
-    names = ["README.md", "benchmarks/losses.json", "ramospeech/losses.py"]
+    names = ["README.md", "benchmarks/losses.json", "ramospeech/losses/functions.py"]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("1")
@@ -184,11 +184,11 @@ def test_the_table_has_a_row_without_what_is_outside():
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / "evaluate_shipped.py"))
     rates = {"toned_syllables": {"error_rate": 0.5}, "base_syllables": {"error_rate": 0.25},
              "tone_error_rate": 0.125}
-    facts = {"corpus": "audio-cmn", "split": "syllables", "utterances": 9, **rates, "outside_inventory": 4,
-             "inside_inventory": {"utterances": 5, **rates}}
+    facts = {"corpus": "audio-cmn", "split": "syllables", "utterances": 9, **rates, "outside_vocabulary": 4,
+             "inside_vocabulary": {"utterances": 5, **rates}}
     _, _, row, inside = script["table"]([facts])
     assert row.startswith("| another speaker's syllables | 9 | 50.0% |")
-    assert inside == "| those inside the inventory | 5 | 50.0% | 25.0% | 12.5% |"
+    assert inside == "| those inside the vocabulary | 5 | 50.0% | 25.0% | 12.5% |"
 
 
 @pytest.mark.parametrize("name", [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech.results import Reading, Result
+from ramospeech.recognition.results import Reading, Result
 
 texts = st.text("甲乙", max_size=2)
 by_text = st.dictionaries(texts, st.integers(-99, 0).map(float), min_size=1, max_size=4)

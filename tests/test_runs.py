@@ -13,12 +13,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_training import SETTINGS, evaluation_at, few, same
+from test_trainer import SETTINGS, evaluation_at, few, same
 
-from ramospeech import files, runs
-from ramospeech.checkpoints import CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model
-from ramospeech.runs import Run
-from ramospeech.training import Trainer
+from ramospeech.models.checkpoints import (
+    CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
+)
+from ramospeech.training import runs
+from ramospeech.training.runs import Run
+from ramospeech.training.trainer import Trainer
+from ramospeech.utils import files
 
 
 class Killed(BaseException):
@@ -82,7 +85,7 @@ def curve_steps(folder: Path) -> list[int]:
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_stopping_and_going_on_at_every_step(train, dev, tmp_path, workers):
     """With any number of workers; with a running mean of the weights as well."""
-    settings = replace(SETTINGS, averaging=0.9)
+    settings = replace(SETTINGS, ema_decay=0.9)
     whole = Run(Trainer(train, dev, settings), tmp_path / "whole")
     assert whole.fit() is not None
     for start in range(7):
@@ -261,8 +264,8 @@ def test_a_run_leaves_its_folder(train, dev, tmp_path, capsys):
     result = run.fit()
     names = {path.name for path in run.folder.iterdir()}
     assert names == {"checkpoint.pt", "best.safetensors", "tensorboard"}
-    _, inventory, facts = load_model(run.folder / "best.safetensors")
-    assert inventory == run.trainer.inventory
+    _, vocabulary, facts = load_model(run.folder / "best.safetensors")
+    assert vocabulary == run.trainer.vocabulary
     assert facts["corpus"] == "mini" and facts["preset"] == "lesson"
     assert facts["label_source"] == dev.label_source == result.label_source
     assert facts["dev_syllable_error_rate"] == run.trainer.best_rate <= result.toned.rate

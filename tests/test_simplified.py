@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramospeech.manifest import Utterance
-from ramospeech.paths import DATA_CONFIG
-from ramospeech.pinyin import hanzi_to_pinyin
-from ramospeech.simplified import simplify
-from ramospeech.speech_lines import error_rates
-from ramospeech.word_model import TABLES
+from ramospeech.cli.output import error_rates
+from ramospeech.config.paths import DATA_CONFIG
+from ramospeech.data.manifest import Utterance
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.language.simplified import simplify
+from ramospeech.language.word_model import TABLES
 
 PAIRS = [  # the same sentence in both writings
     ("銀行", "银行"),

@@ -12,10 +12,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from test_house import REPOSITORY, build_wheel
-from test_training import same
+from test_trainer import same
 
-from ramospeech.checkpoints import load_checkpoint, load_model
-from ramospeech.corpora import open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.models.checkpoints import load_checkpoint, load_model
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ KILLS = 20
 
 def train_flags(folder: Path) -> list[str]:
     return ["train", "--model_path", str(folder), "--epochs", "40", "--batch_size", "2",
-            "--save_step", "3", "--averaging", "0.9"]
+            "--save_step", "3", "--ema_decay", "0.9"]
 
 
 def test_a_training_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(
@@ -86,7 +86,7 @@ def test_a_training_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(
         kills[place] += 1
         steps_done.append(load_checkpoint(checkpoint)["step"])
     assert set(kills) == set(PLACES) and steps_done == sorted(steps_done)
-    command = [sys.executable, "-m", "ramospeech.cli"]
+    command = [sys.executable, "-m", "ramospeech.cli.main"]
     subprocess.run([*command, *train_flags(tmp_path / "killed"), "--load_model"],
                    env=environment, check=True)
     subprocess.run([*command, *train_flags(tmp_path / "whole")], env=environment, check=True)

@@ -9,18 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramospeech import segments
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.corpora import Split
-from ramospeech.joint_search import HYPOTHESES, Heard, joint_search, slots_from_posteriors
-from ramospeech.metrics import ErrorCounts
-from ramospeech.model import AcousticModel
-from ramospeech.pinyin import PAD, UNK, Inventory
-from ramospeech.prefix_beam import prefix_beam_search
-from ramospeech.segments import read_segments
-from ramospeech.speech_to_text import SpeechToText, log_prob
-from ramospeech.word_lattice import Lattice, Writing
-from ramospeech.word_lattice import given as certain
+from ramospeech.audio import segmentation
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.audio.segmentation import read_segments
+from ramospeech.data.corpora import Split
+from ramospeech.decoding.prefix_beam import prefix_beam_search
+from ramospeech.evaluation.error_rates import ErrorCounts
+from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
+from ramospeech.language.word_lattice import Lattice, Writing, given as certain
+from ramospeech.models.dfcnn import AcousticModel
+from ramospeech.recognition.joint_decoding import HYPOTHESES, Heard, joint_search, slots_from_posteriors
+from ramospeech.recognition.speech_to_text import SpeechToText, log_prob
 from test_word_lattice import every_path, models, slots
 
 
@@ -47,7 +46,7 @@ def test_it_writes_what_was_said(speech, dev, recordings):
 def test_it_is_the_joint_search_of_the_n_best(speech, recordings):
     for path in recordings:
         (log_probs,) = speech.recogniser.log_probs([load_audio(path)])
-        heard = [Heard(slots_from_posteriors(log_probs, item, speech.recogniser.inventory),
+        heard = [Heard(slots_from_posteriors(log_probs, item, speech.recogniser.vocabulary),
                        item.score) for item in prefix_beam_search(log_probs, nbest=HYPOTHESES)]
         expected = joint_search(heard, speech.words, count=3)
         text = speech.write(load_audio(path), count=3)
@@ -91,7 +90,7 @@ def long_recording(recordings, tmp_path):
 def test_a_long_recording_is_joined_again(speech, long_recording, monkeypatch):
     path, starts = long_recording
     for name, seconds in {"LONGEST": 5.0, "CUT_FROM": 1.0, "CUT_TO": 4.5, "BLOCK": 1.0}.items():
-        monkeypatch.setattr(segments, name, seconds)
+        monkeypatch.setattr(segmentation, name, seconds)
     parts = [(start, speech.write(waveform, count=2)) for start, waveform in read_segments(path)]
     told = []
     (text,) = speech.transcribe([path], batch_size=2, count=2, tell=told.append)
@@ -130,12 +129,12 @@ class Says:
     """A recogniser that is certain of some classes, one a frame."""
 
     def __init__(self, symbols: list[str], said: list[str], loss: str = "ctc") -> None:
-        self.inventory = Inventory((PAD, UNK, *symbols))
-        self.said, self.model = said, AcousticModel(len(self.inventory), loss=loss)
+        self.vocabulary = Vocabulary((PAD, UNK, *symbols))
+        self.said, self.model = said, AcousticModel(len(self.vocabulary), loss=loss)
 
     def log_probs(self, waveforms):
-        rows = torch.full((len(self.said), len(self.inventory)), -30.0)
-        rows[range(len(self.said)), self.inventory.encode(self.said)] = 0.0
+        rows = torch.full((len(self.said), len(self.vocabulary)), -30.0)
+        rows[range(len(self.said)), self.vocabulary.encode(self.said)] = 0.0
         return [rows.log_softmax(dim=-1) for _ in waveforms]
 
 

@@ -14,34 +14,19 @@ import torch
 from torch import nn
 from torchaudio.functional import resample
 
-from ramospeech import corpus_ttskit
-from ramospeech.audio import SAMPLE_RATE, load_audio
-from ramospeech.corpora import download, prepare
-from ramospeech.corpus_ttskit import (
-    LENGTHS,
-    TOGETHER,
-    VOICES,
-    WHEEL,
-    draw_rows,
-    find_wheel,
-    groups,
-    say_rows,
+from ramospeech.audio.io import SAMPLE_RATE, load_audio
+from ramospeech.audio.pitch import track_pitch
+from ramospeech.data.corpora import download, prepare
+from ramospeech.data.preparation import CorpusError, Preparation
+from ramospeech.data.recipes import ttskit
+from ramospeech.data.recipes.ttskit import (
+    LENGTHS, TOGETHER, VOICES, WHEEL, draw_rows, find_wheel, groups, say_rows,
 )
-from ramospeech.pinyin import Inventory
-from ramospeech.pitch import track_pitch
-from ramospeech.preparation import CorpusError, Preparation
-from ramospeech.ttskit import (
-    FRAMES_A_SYLLABLE,
-    SPEAKING_RATE,
-    MelGan,
-    SpeakingTacotron,
-    Synthesiser,
-    can_say,
-    encode,
-    fold_norms,
-    read_weights,
-    voice,
+from ramospeech.data.tts.ttskit import (
+    FRAMES_A_SYLLABLE, SPEAKING_RATE, MelGan, SpeakingTacotron, Synthesiser, can_say, encode, fold_norms,
+    read_weights, voice,
 )
+from ramospeech.language.vocabulary import Vocabulary
 
 
 # The numbers that phkit 0.2.8, which ttskit uses, gives for the same pinyin.
@@ -55,7 +40,7 @@ def test_pinyin_becomes_the_numbers_that_the_network_learned(pinyin, numbers):
 
 
 def test_every_syllable_with_a_vowel_can_be_said():
-    symbols = Inventory.read().symbols[2:]
+    symbols = Vocabulary.read().symbols[2:]
     assert [symbol for symbol in symbols if not can_say(symbol)] == ["hm"]
     codes = {tuple(encode(symbol)) for symbol in symbols if can_say(symbol)}
     assert len(codes) == len(symbols) - 1
@@ -165,7 +150,7 @@ def test_what_is_no_network_is_refused_and_not_run(tmp_path, monkeypatch):
 def test_all_syllables_come_equally_often():
     rows = list(draw_rows())
     counts = Counter(syllable for row in rows for syllable in row.pinyin.split())
-    assert set(counts) == set(Inventory.read().symbols[2:]) - {"hm"}
+    assert set(counts) == set(Vocabulary.read().symbols[2:]) - {"hm"}
     assert max(counts.values()) - min(counts.values()) <= 1
     assert Counter(len(row.pinyin.split()) for row in rows) == LENGTHS
     assert rows == list(draw_rows()) and len({row.path for row in rows}) == len(rows)
@@ -267,6 +252,6 @@ def quarters(waveform):
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     try:
-        return find_wheel(corpus_ttskit.download(folder))
+        return find_wheel(ttskit.download(folder))
     except CorpusError as error:
         pytest.skip(f"the package index was not reached: {error}")

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from ramospeech import tutorial
+from tools import tutorial
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from hangs import HANGS
 from test_distributed import FLAGS, HOROVODRUN, Job, built, losses, wait_until
 from test_distributed import NOTEBOOK as SCRIPT_NOTEBOOK
 
-from ramospeech.checkpoints import load_checkpoint
-from ramospeech.export import export
+from ramospeech.models.checkpoints import load_checkpoint
+from tools.export import export
 
 pytestmark = [pytest.mark.slow, built]
 HOSTS = {"hosta": "10.213.77.1", "hostb": "10.213.77.2"}

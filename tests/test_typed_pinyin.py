@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pypinyin.contrib.tone_convert import tone3_to_tone
 
-from ramospeech.pinyin import Inventory, respell, split_syllable
-from ramospeech.typed_pinyin import LIGHT, Typed, read_line, read_word
+from ramospeech.language.pinyin import respell, split_syllable
+from ramospeech.language.typed_pinyin import LIGHT, Typed, read_line, read_word
+from ramospeech.language.vocabulary import Vocabulary
 
-SYLLABLES = [symbol for symbol in Inventory.read().symbols[2:] if set(symbol) & set("aeiouv")]
+SYLLABLES = [symbol for symbol in Vocabulary.read().symbols[2:] if set(symbol) & set("aeiouv")]
 syllables = st.sampled_from([symbol for symbol in SYLLABLES if symbol[-1] in "1234"])
 
 

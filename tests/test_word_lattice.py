@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramospeech.word_lattice import Lattice, given as certain, log_sum
-from ramospeech.word_model import BEGIN, Weights, WordModel
+from ramospeech.language.word_lattice import Lattice, given as certain, log_sum
+from ramospeech.language.word_model import BEGIN, Weights, WordModel
 
 SYLLABLES = ["shi4", "si4", "shi2", "shi"]
 HANZI = {"shi4": "是事市", "si4": "四寺", "shi2": "十时", "shi": "是匙"}

@@ -8,9 +8,9 @@ import subprocess
 import pytest
 from pypinyin import Style, pinyin
 
-from ramospeech.paths import DATA_CONFIG
-from ramospeech.pinyin import NEUTRAL_TONE, hanzi_to_pinyin, is_syllable, split_syllable
-from ramospeech.word_model import BEGIN, TABLES, WordModel, read_table, read_words
+from ramospeech.config.paths import DATA_CONFIG
+from ramospeech.language.pinyin import NEUTRAL_TONE, hanzi_to_pinyin, is_syllable, split_syllable
+from ramospeech.language.word_model import BEGIN, TABLES, WordModel, read_table, read_words
 
 
 @pytest.fixture(scope="module")

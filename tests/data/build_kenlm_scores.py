@@ -13,14 +13,14 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ramospeech.arpa import write_arpa
-from ramospeech.files import write_text
-from ramospeech.language_model import LanguageModel
-from ramospeech.pinyin import PAD, UNK, Inventory
-from ramospeech.smoothing import estimate
+from ramospeech.language.arpa import write_arpa
+from ramospeech.language.ngram import LanguageModel
+from ramospeech.language.ngram_estimation import estimate
+from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
+from ramospeech.utils.files import write_text
 
 FOLDER = Path(__file__).parent
-INVENTORY = Inventory((PAD, UNK, "ni3", "hao3", "ma", "wo3", "men", "shi4", "de", "ren2"))
+VOCABULARY = Vocabulary((PAD, UNK, "ni3", "hao3", "ma", "wo3", "men", "shi4", "de", "ren2"))
 ORDERS = (2, 3)
 OTHERS = {  # neither has `ma` or `er2`
     "bigrams after and before <unk>": """\
@@ -98,14 +98,14 @@ ngram 2=3
 def make_model(order: int) -> LanguageModel:
     """Of random sentences in which not everything follows everything; `er2` is unknown."""
     rng = random.Random(5)
-    words = [*INVENTORY.symbols[2:8], "er2"]
+    words = [*VOCABULARY.symbols[2:8], "er2"]
     sentences = [rng.choices(words, weights=range(1, 8), k=rng.randint(1, 6)) for _ in range(25)]
-    return estimate(sentences, INVENTORY, order)
+    return estimate(sentences, VOCABULARY, order)
 
 
 def sentences_to_score() -> list[list[str]]:
     rng = random.Random(6)
-    words = [*INVENTORY.symbols[2:], "er2"]
+    words = [*VOCABULARY.symbols[2:], "er2"]
     return [[], *([rng.choice(words) for _ in range(rng.randint(1, 8))] for _ in range(40))]
 
 

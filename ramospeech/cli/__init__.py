@@ -1,0 +1,4 @@
+"""The command `ramospeech`.
+
+May import everything but `demo`, which `ramospeech demo` starts.
+"""

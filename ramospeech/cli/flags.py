@@ -1,0 +1,87 @@
+"""What the flags of several commands share: their types, and the texts of help."""
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+from ramospeech.data.corpora import ALL, MODULES
+
+CORPORA = (f"the corpus: {', '.join(MODULES)}; several joined by +; or {ALL}: the real ones that "
+           "are prepared")
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Run = Callable[[argparse.Namespace], int]  # what carries a command out; the exit status
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, but not that what was left out is left out."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = action.default is not None and action.default is not False
+        return super()._get_help_string(action) if told else action.help
+
+
+def command(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
+    """A parser of its own for the command `name`, which `run(options)` carries out."""
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".",
+        formatter_class=_Help,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def device_name(name: str | None, number: int = 0) -> str:
+    """As PyTorch calls it. Raises ValueError for a GPU where there is none."""
+    import torch
+
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch finds no GPU here (see `make check-env`)")
+    return f"cuda:{number}" if name == "cuda" and number else name
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def share_of_one(text: str) -> float:
+    return _number(text, lambda number: 0 <= number <= 1, "a number from 0 to 1")
+
+
+def above_zero(text: str) -> float:
+    return _number(text, lambda number: 0 < number < math.inf, "a number above 0")
+
+
+def from_zero(text: str) -> float:
+    return _number(text, lambda number: 0 <= number < math.inf, "a number from 0")
+
+
+def in_minutes(text: str) -> float:
+    return _number(text, lambda number: number >= 0, "a number of minutes")
+
+
+def _number(text: str, is_right: Callable[[float], bool], what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not is_right(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return number
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)

@@ -1,0 +1,197 @@
+"""The command `ramospeech`."""
+
+import argparse
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from ramospeech import __version__
+from ramospeech.cli.flags import Commands, Run, command, port_number, positive
+from ramospeech.cli.listen import add_evaluate_command, add_speech_command, add_transcribe_command
+from ramospeech.cli.train import add_train_command
+from ramospeech.config.paths import SHIPPED_MODEL
+from ramospeech.data.corpora import (
+    MODULES, choose_labels, download, get_corpus, is_prepared, prepare, read_facts, why_not_prepared,
+)
+from ramospeech.utils.files import refuse_unwritable
+from ramospeech.utils.notices import print_notices
+
+EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
+LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
+
+# What imports torch is imported inside the command that needs it, so that `--help` answers at once.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 1 for trouble, 2 for a wrong call."""
+    options = build_parser().parse_args(arguments)
+    print_notices()
+    return guarded(options.run, options)
+
+
+def guarded(run: Run, options: Namespace) -> int:
+    """The exit status of `run(options)`; an error that is to be expected becomes one line."""
+    try:
+        return run(options)
+    except BrokenPipeError:  # who reads has seen enough
+        sys.stdout = None
+        return 1
+    except EXPECTED_ERRORS as error:
+        print(f"ramospeech: {_last_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("ramospeech: interrupted", file=sys.stderr)
+        return 130
+
+
+def _last_line(error: Exception) -> str:
+    """Our messages have one line; a process that loads data puts its own traceback before it."""
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ramospeech", description="Mandarin speech recognition: from a recording to pinyin."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_corpora_commands(commands)
+    add_train_command(commands)
+    add_evaluate_command(commands)
+    add_transcribe_command(commands)
+    add_speech_command(commands)
+    _add_train_lm_command(commands)
+    _add_hanzi_command(commands)
+    _add_demo_command(commands)
+    return parser
+
+
+# Corpora
+
+
+def _add_corpora_commands(commands: Commands) -> None:
+    command(commands, "corpora", run_corpora, "list the corpora and what is prepared of them")
+    fetch = command(commands, "download", run_download,
+                     "fetch a corpus and prepare it; what was broken off goes on")
+    fetch.add_argument("name", choices=list(MODULES), help="the corpus")
+    fetch.add_argument("--to", type=Path, default=None,
+                       help="the folder to put it in, such as an empty mount point; "
+                            "default: the data folder")
+    fetch.add_argument("--mirror", default=None,
+                       help="of openslr.org: main (the default), us, eu, cn, or an address")
+    fetch.add_argument("--labels", default=None, help=LABELS)
+    make = command(commands, "prepare", run_prepare, "write the manifests of a corpus")
+    make.add_argument("name", choices=list(MODULES), help="the corpus")
+    make.add_argument("--root", type=Path, default=None, help="where a copy of it lies")
+    make.add_argument("--labels", default=None, help=LABELS)
+
+
+def run_corpora(options: Namespace) -> int:
+    for name in MODULES:
+        corpus, state = get_corpus(name), "prepared" if is_prepared(name) else "not prepared"
+        if state == "not prepared" and read_facts(name) and not corpus.embedded:
+            state = f"not prepared: {why_not_prepared(name)}\n{'':24}"
+        size = f"a download of {corpus.size / 1e9:.1f} GB; " if corpus.size else ""
+        print(f"{name:10} {state:13} {corpus.description}\n{'':24} {size}licence: {corpus.licence}")
+    return 0
+
+
+def run_download(options: Namespace) -> int:
+    choose_labels(get_corpus(options.name), options.labels)  # a wrong choice is found now
+    print(f"{options.name}: licence {get_corpus(options.name).licence}", flush=True)
+    root = download(options.name, options.to, options.mirror)
+    print(f"{options.name} lies in {root}")
+    print(prepare(options.name, root, options.labels).summary())
+    return 0
+
+
+def run_prepare(options: Namespace) -> int:
+    found = prepare(options.name, options.root, options.labels)
+    print(f"{options.name}, recordings in {found.root}\n{found.summary()}")
+    return 0
+
+
+# Language
+
+
+def _add_train_lm_command(commands: Commands) -> None:
+    parser = command(commands, "train-lm", run_train_lm,
+                      "make a language model of the syllables of manifests")
+    add = parser.add_argument
+    add("manifests", nargs="+", type=Path, metavar="MANIFEST", help="path, pinyin, hanzi a line")
+    add("--output", type=Path, default=Path("language_model.arpa"), help="the file to write")
+    add("--order", type=positive, default=2, choices=[1, 2, 3],
+        help="2: how probable a syllable is after another; 3: after two others")
+
+
+def run_train_lm(options: Namespace) -> int:
+    from ramospeech.data.manifest import read_manifest
+    from ramospeech.language.arpa import write_arpa
+    from ramospeech.language.ngram_estimation import estimate
+    from ramospeech.language.vocabulary import Vocabulary
+
+    refuse_unwritable(options.output)
+    utterances = [utterance for path in options.manifests for utterance in read_manifest(path)]
+    sentences = [utterance.syllables for utterance in utterances]
+    model = estimate(sentences, Vocabulary.read(), options.order)
+    write_arpa(options.output, model)
+    print(f"{options.output}: {len(model.ngrams):,} n-grams up to order {options.order} of "
+          f"{len(sentences):,} utterances")
+    return 0
+
+
+def _add_hanzi_command(commands: Commands) -> None:
+    parser = command(commands, "pinyin2hanzi", run_pinyin2hanzi,
+                      "write lines of pinyin in hanzi, a line for a line")
+    add = parser.add_argument
+    add("file", nargs="?", type=Path, metavar="FILE",
+        help="lines of pinyin, such as shang4 hai3, shànghǎi or shang4hai3; where no word of a line "
+             "has a tone, every tone is considered; what is no pinyin passes through, and is counted "
+             "at the end; left out: what is typed or piped in")
+    add("--nbest", type=positive, metavar="N",
+        help="the N best of each line, each with its probability before it, then an empty line")
+
+
+def run_pinyin2hanzi(options: Namespace) -> int:
+    from ramospeech.language.pinyin_to_hanzi import Converter, read_lines
+
+    converter, odd, example = Converter.load(), 0, ""
+    with open(options.file, "rb") if options.file else nullcontext(sys.stdin.buffer) as file:
+        for line in read_lines(file, str(options.file or "standard input")):
+            words = converter.not_understood(line)
+            odd, example = odd + len(words), example or "".join(words[:1])
+            if options.nbest is None:
+                print(converter.convert(line), flush=True)
+                continue
+            for candidate in converter.candidates(line, options.nbest):
+                print(f"{candidate.probability:.4f}\t{candidate.hanzi}")
+            print(flush=True)
+    if odd:
+        print(f"ramospeech: passed through {odd:,} of what was not understood, such as {example}",
+              file=sys.stderr)
+    return 0
+
+
+# The page
+
+
+def _add_demo_command(commands: Commands) -> None:
+    parser = command(commands, "demo", run_demo, "show a page to speak to (needs the extra demo)")
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="the address to listen at; from another machine, browsers "
+        "give the microphone only to pages that come by https")
+    add("--port", type=port_number, default=7860, help="the port to listen at")
+    add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
+
+
+def run_demo(options: Namespace) -> int:
+    from ramospeech.demo.page import serve
+
+    serve(options.host, options.port, options.model)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

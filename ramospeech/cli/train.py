@@ -1,0 +1,288 @@
+"""The command `ramospeech train`.
+
+Torch is imported by what needs it, so that `--help` answers at once.
+"""
+
+import shlex
+import sys
+from argparse import BooleanOptionalAction
+from argparse import Namespace
+from contextlib import closing
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ramospeech.cli.flags import (
+    CORPORA, Commands, above_zero, command, device_name, from_zero, in_minutes, positive, share_of_one,
+    whole_number,
+)
+from ramospeech.config.settings import LOSSES, PRESETS, Settings
+from ramospeech.data.corpora import open_split
+
+if TYPE_CHECKING:
+    from ramospeech.evaluation.error_rates import Evaluation
+    from ramospeech.training.distributed import ProcessGroup
+    from ramospeech.training.runs import Run
+    from ramospeech.training.trainer import Trainer
+    from ramospeech.utils.signal_handling import StopRequest
+
+GPU_WORKERS = 4
+
+
+def add_train_command(commands: Commands) -> None:
+    parser = command(commands, "train", run_train, "train the acoustic model")
+    default = Settings()
+    add = parser.add_argument
+    add("--data_type", "--data-type", help=f"{CORPORA} (default: mini)")
+    add("--model_path", "--model-path", type=Path, default=Path("runs"),
+        help="the folder of all runs")
+    add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
+    add("--gpu_rank", "--gpu-rank", type=int, default=0,
+        help="the number of GPUs; each process uses one where there is one, and horovodrun starts "
+             "several processes")
+    add("--epochs", type=positive,
+        help=f"how often to go through the data, in all (default: {default.epochs})")
+    add("--save_step", "--save-step", type=positive, default=1,
+        help="epochs from one save of what dev has judged to the next")
+    add("--save_minutes", "--save-minutes", type=in_minutes, default=5.0, metavar="MINUTES",
+        help="how often to save within an epoch; 0: after every step")
+    add("--batch_size", "--batch-size", type=positive,
+        help=f"utterances a step, of each process (default: {default.batch_size})")
+    add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
+        help="go on from the run's checkpoint, or from the one given, at the step where it was "
+             "saved; what is not given anew stays as it was")
+    add("--start_from", "--start-from", type=Path, metavar="MODEL",
+        help="begin a new run with the weights of a model file (.safetensors)")
+    add("--preset", choices=list(PRESETS),
+        help=f"the size of the model (default: {default.preset})")
+    add("--loss", choices=LOSSES, help=f"what training makes small (default: {default.loss}); ace "
+        "alone does not see the order of syllables: use it with --no-recurrent")
+    add("--ace_weight", "--ace-weight", type=above_zero, metavar="LAMBDA",
+        help=f"how much ace counts in ctc+ace beside ctc (default: {default.ace_weight})")
+    add("--uniform_segmentation", "--uniform-segmentation", type=share_of_one, metavar="SHARE",
+        help="the part of all steps in which ace counts over short pieces, such as 0.3 "
+             f"(default: {default.uniform_segmentation})")
+    add("--entropy_weight", "--entropy-weight", type=from_zero, metavar="WEIGHT",
+        help="how much the entropy of the frames counts beside the loss, in the end; for ace, "
+             f"such as 0.5 (default: {default.entropy_weight})")
+    add("--recurrent", action=BooleanOptionalAction, help="with the LSTM, or convolutions alone "
+        f"(default: {_yes_no(default.recurrent)})")
+    add("--subsampling", type=positive, help="how many neighbouring frames become one output frame; "
+        f"for ace, such as 2 (default: {default.subsampling})")
+    add("--learning_rate", "--learning-rate", type=float,
+        help="the learning rate at its highest, for one process "
+             f"(default: {default.learning_rate})")
+    add("--rate_scaling", "--rate-scaling", type=share_of_one, metavar="POWER",
+        help="n processes learn at n to this power times the rate; 1 suits plain descent "
+             f"(default: {default.rate_scaling})")
+    add("--sync_norm", "--sync-norm", action=BooleanOptionalAction,
+        help="normalise by what all processes see, not by each one's share of a batch "
+             f"(default: {_yes_no(default.sync_norm)})")
+    add("--compression", action=BooleanOptionalAction,
+        help="let gradients travel between processes in half precision "
+             f"(default: {_yes_no(default.compression)})")
+    add("--gradient_sharing", "--gradient-sharing", type=float,
+        help="how much syllables learn from those that share a part with them; 0: nothing "
+             f"(default: {default.gradient_sharing})")
+    add("--augment", action=BooleanOptionalAction, help="change the speed and mask spectrograms "
+        f"(default: {_yes_no(default.augment)})")
+    add("--voice_augmentation", "--voice-augmentation", type=share_of_one, nargs="?", const=0.5,
+        metavar="SHARE",
+        help="let other speakers in other rooms say this part of the utterances (half of them, "
+             f"where no number is given; default: {default.voice_augmentation})")
+    add("--ema_decay", "--ema-decay", type=share_of_one,
+        help="judge and keep a running mean of the weights, which keeps this part of itself at "
+             f"each step, such as 0.999 (default: {default.ema_decay}, no mean)")
+    add("--seed", type=whole_number,
+        help=f"of weights, batches and augmentation (default: {default.seed})")
+    add("--workers", type=whole_number,
+        help="processes that load data beside the training, which they change in nothing (default: "
+             f"{GPU_WORKERS} for a GPU; none for a CPU, whose cores the model uses already)")
+    add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
+    add("--precision", choices=["float32", "bfloat16"], default=None,
+        help="of the network; default: bfloat16 on a GPU that has it, else float32")
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def run_train(options: Namespace) -> int:
+    from ramospeech.training.distributed import join_process_group
+
+    with join_process_group() as group:
+        return train(options, group)
+
+
+def train(options: Namespace, group: "ProcessGroup") -> int:
+    """One process's part of `ramospeech train`, as it was called; returns the exit status."""
+    from ramospeech.training.elastic import fit_elastically
+
+    run = start_run(options, group)
+    with closing(run.trainer), _stop_request(group) as request:
+        fit = fit_elastically if group.elastic else type(run).fit
+        result = fit(run, options.save_step, options.save_minutes, lambda: request.asked)
+        if group.is_first:
+            _print_result(run, result, options)
+    return 0
+
+
+def start_run(options: Namespace, group: "ProcessGroup") -> "Run":
+    """A Run where `options` say, at the step where it is to go on; the same in every process."""
+    from ramospeech.training.runs import Run
+    from ramospeech.training.trainer import Trainer
+
+    if options.gpu_rank > group.size and group.is_first:
+        print(f"--gpu_rank {options.gpu_rank}: this process trains on one device", file=sys.stderr)
+    folder = options.model_path / options.model_name
+    checkpoint, settings, corpus = _plan(options, group, folder)
+    device = device_name(options.device, group.local_rank)
+    trainer = Trainer(open_split(corpus, "train"), open_split(corpus, "dev"), settings, device,
+                      _workers(options.workers, device), group=group)
+    if group.is_first and options.start_from and not checkpoint:
+        trainer.start_from(options.start_from)
+    if group.is_first:
+        _print_plan(trainer, folder)
+    run = Run(trainer, folder, facts=_facts(options, trainer.train.corpus))
+    if group.is_first and checkpoint:
+        run.resume(checkpoint)
+        print(f"going on after {_progress(trainer)}")
+    if group.is_first and trainer.epoch >= trainer.settings.epochs:
+        print(f"{trainer.settings.epochs} epochs are done: nothing is left to train; "
+              "say more --epochs")
+    if not group.elastic:  # there the elastic state is shared, whenever a process joins
+        trainer.receive(group.from_first(trainer.state() if group.is_first else None))
+    return run
+
+
+def _plan(
+    options: Namespace, group: "ProcessGroup", folder: Path
+) -> tuple[Path | None, Settings, str]:
+    """The checkpoint, the settings and the corpus, as the first process finds them.
+
+    Where processes join later, each finds them by itself, and only the first is refused a run.
+    """
+    if not group.elastic:
+        found = _find_plan(options, folder) if group.is_first else None
+        return group.from_first(found)
+    if not group.is_first and not options.load_model:
+        return None, *_settings(options, None)
+    return _find_plan(options, folder)
+
+
+def _find_plan(options: Namespace, folder: Path) -> tuple[Path | None, Settings, str]:
+    checkpoint = _checkpoint_to_load(folder, options.load_model)
+    return checkpoint, *_settings(options, checkpoint)
+
+
+def _settings(options: Namespace, checkpoint: Path | None) -> tuple[Settings, str]:
+    """What was given on the command line; the rest as the checkpoint, or the default, has it.
+
+    Settings, and the name of the corpus.
+    """
+    from ramospeech.training.runs import held_settings
+
+    base, corpus = held_settings(checkpoint) if checkpoint else (
+        Settings(precision=_default_precision(options.device)), "mini"
+    )
+    given: dict[str, Any] = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = replace(base, **given)
+    if "ace_weight" in given and settings.loss != "ctc+ace":
+        raise ValueError(f"--ace_weight is for --loss ctc+ace; the loss is {settings.loss}")
+    if settings.uniform_segmentation and settings.loss != "ace":
+        mend = "" if "uniform_segmentation" in given else "; say --uniform_segmentation 0, too"
+        raise ValueError(f"--uniform_segmentation is for --loss ace; the loss is {settings.loss}{mend}")
+    return settings, corpus if options.data_type is None else options.data_type
+
+
+def _checkpoint_to_load(folder: Path, load_model: bool | str | None) -> Path | None:
+    """Where to go on from, if anywhere. Raises ValueError rather than overwrite a run."""
+    own = folder / "checkpoint.pt"
+    wanted = own if load_model is True else load_model and Path(load_model)
+    if wanted and wanted.resolve() == own.resolve():
+        if not own.exists() and folder.exists():
+            raise ValueError(f"{own}: no such checkpoint: the run ended before its first step; "
+                             "start it without --load_model")
+        return own
+    if own.exists():
+        raise ValueError(f"{folder} holds a run already: go on from it with --load_model, "
+                         "or choose another --model_name")
+    if (folder / "best.safetensors").exists():  # killed before its first checkpoint
+        raise ValueError(f"{folder} holds a model already: delete it, "
+                         "or choose another --model_name")
+    return wanted or None
+
+
+def _default_precision(device: str | None) -> str:
+    import torch
+
+    has_bfloat16 = device_name(device) != "cpu" and torch.cuda.is_bf16_supported(False)  # not emulated
+    return "bfloat16" if has_bfloat16 else "float32"
+
+
+def _workers(given: int | None, device: str) -> int:
+    if given is not None:
+        return given
+    return 0 if device == "cpu" else GPU_WORKERS
+
+
+def _facts(options: Namespace, corpus: str) -> dict[str, Any]:
+    """What a model file tells of its training beside the settings."""
+    from ramospeech.evaluation.report import commit
+
+    facts = {"corpus": corpus, "commit": commit()}
+    return facts | ({"start_from": options.start_from.name} if options.start_from else {})
+
+
+def _stop_request(group: "ProcessGroup") -> "StopRequest":
+    from ramospeech.utils.signal_handling import StopRequest
+
+    return StopRequest(patience=30 if group.size > 1 or group.elastic else 0)
+
+
+def _print_plan(trainer: "Trainer", folder: Path) -> None:
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    print(f"{trainer.train.corpus}: {len(trainer.train)} utterances to train on, "
+          f"{len(trainer.dev) - len(trainer.unreadable_dev)} to judge by; "
+          f"labels: {trainer.dev.label_source}")
+    for split, reasons in ((trainer.train, trainer.unusable), (trainer.dev, trainer.unreadable_dev)):
+        if reasons:
+            print(f"{len(reasons)} of {split.name} left out:")
+        for reason in reasons.values():
+            print(f"  left out: {reason}")
+    settings = trainer.settings
+    weight = f" ({settings.ace_weight:g} times ace)" if settings.loss == "ctc+ace" else ""
+    print(f"model '{settings.preset}'{'' if settings.recurrent else ' without an LSTM'}, "
+          f"{parameters:,} parameters, on {trainer.device} in {settings.precision}; loss "
+          f"{settings.loss}{weight}; {len(trainer.loader)} steps an epoch; into {folder}")
+
+
+def _print_result(run: "Run", result: "Evaluation | None", options: Namespace) -> None:
+    trainer = run.trainer
+    if trainer.refused:
+        print(f"{len(trainer.refused)} utterances did not fit into memory, "
+              f"{trainer.refused.total()} times in all")
+    if trainer.left_out:
+        print(f"{len(trainer.left_out)} recordings could not be read and were left out")
+    if result is None:
+        how = ", under horovodrun as now" if trainer.group.size > 1 else ""
+        print(f"stopped after {_progress(trainer)}; all is saved in {run.checkpoint}. To go on{how}:\n"
+              f"  {_command_to_go_on(options)}")
+    else:
+        print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
+              f"is {run.folder / 'best.safetensors'}")
+
+
+def _command_to_go_on(options: Namespace) -> str:
+    """The checkpoint knows the rest: the corpus and the settings."""
+    words = ["ramospeech", "train", "--model_path", options.model_path,
+             "--model_name", options.model_name, "--load_model"]
+    words += ["--start_from", options.start_from] if options.start_from else []
+    return shlex.join(map(str, words))
+
+
+def _progress(trainer: "Trainer") -> str:
+    batches = len(trainer.losses)
+    done = f" and {batches} of {batches + trainer.steps_left} batches" if batches else ""
+    return f"epoch {trainer.epoch}{done}"

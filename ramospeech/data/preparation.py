@@ -1,0 +1,165 @@
+"""What preparing any corpus has in common: what is kept, what is skipped, what splits share.
+
+A corpus's own file knows its layout; it finds its copy with `find_copy`, and hands each recording
+to a `Preparation`, which counts.
+"""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+from ramospeech.data.manifest import Utterance
+from ramospeech.language.pinyin import hanzi_to_pinyin
+from ramospeech.language.vocabulary import UNK
+from ramospeech.utils.files import read_text
+
+JUNK = {"thumbs.db", "desktop.ini", "__macosx", "lost+found"}
+_DIGIT = re.compile("[0-9]")
+
+
+class CorpusError(ValueError):
+    """A corpus that is unknown, not prepared or not whole; the message says what to do."""
+
+
+@dataclass
+class Preparation:
+    """What preparing a corpus found: the lists, and what was left out for which reason."""
+
+    root: Path
+    splits: dict[str, list[Utterance]] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+    speakers: dict[str, set[str]] = field(default_factory=dict)  # of each split
+    examples: dict[str, str] = field(default_factory=dict)  # a file for each reason, if it is known
+
+    def keep(self, split: str, utterance: Utterance, speaker: str = "") -> None:
+        self.splits.setdefault(split, []).append(utterance)
+        self.speakers.setdefault(split, set()).update({speaker} - {""})  # empty: not known
+
+    def skip(self, reason: str, count: int = 1, example: str = "") -> None:
+        """Count what is left out; `example` names one of them, where a reader would look for it."""
+        if count:
+            self.skipped[reason] += count
+        if example:
+            self.examples.setdefault(reason, example)
+
+    def keep_text(self, split: str, path: str, text: str, speaker: str) -> None:
+        """Keep a recording with what pypinyin reads in its transcript, or skip it with the reason.
+
+        A Latin letter becomes `<UNK>`. Digits are skipped: who read 12 aloud may have said `shi2
+        er4`, `yi1 er4` or `yao1 er4`.
+        """
+        hanzi = "".join(text.split())
+        syllables = hanzi_to_pinyin(hanzi)
+        if _DIGIT.search(unicodedata.normalize("NFKC", hanzi)):
+            self.skip("digits, which have more than one reading")
+        elif not set(syllables) - {UNK}:
+            self.skip("no hanzi in the transcript")
+        else:
+            self.keep(split, Utterance(path, " ".join(syllables), hanzi), speaker)
+
+    def with_example(self, reason: str) -> str:
+        return f"{reason}, such as {self.examples[reason]}" if reason in self.examples else reason
+
+    def names(self) -> list[str]:
+        """The splits, with train, dev and test first."""
+        usual = ["train", "dev", "test"]
+        return sorted(self.splits, key=lambda name: [*usual, name].index(name))
+
+    def shared(self) -> dict[str, dict[str, int]]:
+        """For each pair of splits, how much of the second occurs in the first as well."""
+        texts = {name: [_text(item) for item in self.splits[name]] for name in self.names()}
+        sets = {split: set(items) for split, items in texts.items()}
+        return {
+            f"{second} in {first}": {
+                "utterances": sum(text in sets[first] for text in texts[second]),
+                "of_utterances": len(texts[second]),
+                "speakers": len(self.speakers[first] & self.speakers[second]),
+                "of_speakers": len(self.speakers[second]),
+            }
+            for first, second in combinations(texts, 2)
+        }
+
+    def summary(self) -> str:
+        """Lines that account for every recording that was found, and for what the splits share."""
+        kept = [f"  {name:10} {len(self.splits[name]):6} kept{_by(len(self.speakers[name]))}"
+                for name in self.names()]
+        left = [f"  {count:17} skipped: {self.with_example(reason)}"
+                for reason, count in self.skipped.most_common()]
+        return "\n".join([*kept, *left, *_sharing(self.shared())])
+
+
+def _text(utterance: Utterance) -> str:
+    return utterance.hanzi or utterance.pinyin
+
+
+def _by(speakers: int) -> str:
+    return f", {speakers} speaker{'s' * (speakers > 1)}" if speakers else ""
+
+
+def _sharing(shared: dict[str, dict[str, int]]) -> list[str]:
+    lines = [
+        f"  {pair}: the text of {counts['utterances']} of {counts['of_utterances']}, "
+        f"{counts['speakers']} of {counts['of_speakers']} speakers"
+        for pair, counts in shared.items() if counts["utterances"] or counts["speakers"]
+    ]
+    return lines or ["  no two splits share a text or a speaker"] * bool(shared)
+
+
+def split_of(key: str) -> str:
+    """90 % train, 5 % dev, 5 % test, by a hash of the key: a word or a speaker is in one only."""
+    percent = hash_number(key) % 100
+    return "train" if percent < 90 else "dev" if percent < 95 else "test"
+
+
+def hash_number(key: str) -> int:
+    """The same on every machine, and for each key as if drawn by lot."""
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16)
+
+
+def file_names(folder: Path) -> list[str]:
+    """The files of a folder that belong to a corpus, in the order of their names."""
+    return sorted(entry.name for entry in _entries(folder) if not entry.is_dir())
+
+
+def folder_names(folder: Path) -> list[str]:
+    """The folders in a folder that belong to a corpus, in the order of their names."""
+    return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
+
+
+def is_junk(name: str) -> bool:
+    """What desktops and archivers leave behind: `.DS_Store`, `._A2_0.wav`, `Thumbs.db`, `__MACOSX`."""
+    return name.startswith(".") or name.casefold() in JUNK
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_junk(entry.name)]
+
+
+def read_transcripts(path: Path) -> str:
+    """A corpus's text file. Raises CorpusError, naming file and line, where it is not UTF-8."""
+    try:
+        return read_text(path)
+    except ValueError as error:
+        raise CorpusError(str(error)) from None
+
+
+def find_copy(name: str, root: Path | None, folder: str, parts: Sequence[str]) -> Path:
+    """The top folder of a copy of a corpus: `folder` inside `root`, or `root` itself.
+
+    Raises CorpusError where one of `parts` is not in it.
+    """
+    if root is None:
+        raise CorpusError(f"say where the copy lies: `ramospeech prepare {name} --root DIR`")
+    inside = root.resolve() / folder
+    top = inside if inside.is_dir() else root.resolve()
+    for part in (".", *parts):
+        if not (top / part).exists():
+            raise CorpusError(f"{root} is no copy of {name}: {top / part} is missing")
+    return top

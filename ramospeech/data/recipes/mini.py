@@ -1,0 +1,81 @@
+"""`mini`: 760 short utterances of 38 robot voices, spoken on the spot by espeak-ng.
+
+Everyday phrases and numbers over forty toned syllables. The lists in `data_config/` say who says
+what; no voice is in two of them. The recordings are made on first use and kept.
+"""
+
+import hashlib
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from ramospeech.config.paths import DATA_CONFIG, data_dir
+from ramospeech.data.corpora import Corpus
+from ramospeech.data.manifest import Utterance, read_manifest
+from ramospeech.data.preparation import Preparation
+from ramospeech.data.tts.espeak import READING, SPEAKING_RATE, Voice, speak
+from ramospeech.utils.files import write_atomically
+
+SPLITS = ("train", "dev", "test")
+LABEL_SOURCE = "pypinyin 0.55"
+_PATH = re.compile(r"(?P<variant>\w+)/r(?P<rate>\d+)_p(?P<pitch>\d+)(?:_a(?P<range>\d+))?"
+                   r"/(?P<number>\d+)\.wav")
+
+
+def manifest_path(split: str) -> Path:
+    return DATA_CONFIG / f"mini_{split}.txt"
+
+
+def prepare(root: Path | None = None) -> Preparation:
+    """Speak every utterance that is not there yet, into `root` or the data folder."""
+    found = Preparation(root or data_dir() / "mini" / fingerprint())
+    for split in SPLITS:
+        utterances = read_manifest(manifest_path(split))
+        for utterance in tqdm(utterances, desc=f"speaking mini's {split}", leave=False):
+            speak_utterance(utterance, found.root)
+            found.keep(split, utterance, parse_voice(utterance.path)[0].variant)
+    return found
+
+
+def speak_utterance(utterance: Utterance, root: Path) -> None:
+    """Write the utterance's recording below `root`, unless it is there: 22,050 Hz, 16 bits."""
+    path = root / utterance.path
+    if path.exists():
+        return
+    voice, seed = parse_voice(utterance.path)
+    samples = speak(utterance.pinyin, voice, seed)
+    write_atomically(path, lambda draft: soundfile.write(
+        draft, samples, SPEAKING_RATE, subtype="PCM_16", format="WAV"
+    ))
+
+
+def parse_voice(path: str) -> tuple[Voice, int]:
+    """The voice and the seed that a path of mini names: `f2/r160_p50/0007.wav`."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{path!r} does not name a voice as mini's paths do")
+    numbers = [int(match[name]) for name in ("rate", "pitch", "range") if match[name]]
+    voice = Voice(match["variant"], *numbers)
+    return voice, int(match["number"]) + 1
+
+
+def fingerprint() -> str:
+    """Changes whenever mini does: with its lists, the source of its labels, and how it is spoken."""
+    content = b"".join(manifest_path(split).read_bytes() for split in SPLITS)
+    content += (LABEL_SOURCE + READING + version("espeakng-loader")).encode()
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+CORPUS = Corpus(
+    name="mini",
+    description="everyday phrases and numbers in robot voices, made on this machine",
+    licence="none needed: made on your machine by espeak-ng",
+    label_source=LABEL_SOURCE,
+    prepare=prepare,
+    version=fingerprint(),
+    embedded=True,
+    synthetic=True,
+)

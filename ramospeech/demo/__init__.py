@@ -1,0 +1,4 @@
+"""The page to speak to.
+
+May import `notebook`, `recognition` and all below them.
+"""

@@ -1,0 +1,84 @@
+"""A model against the references of a split."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from tqdm import tqdm
+
+from ramospeech.data.corpora import Split
+from ramospeech.data.usable import measure_seconds
+from ramospeech.decoding.greedy import Decode
+from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation
+from ramospeech.language.edit_distance import edits
+from ramospeech.language.vocabulary import Vocabulary
+from ramospeech.models.dfcnn import AcousticModel
+from ramospeech.recognition.recogniser import Recogniser
+from ramospeech.recognition.results import Result
+
+
+def recognise_split(
+    model: AcousticModel, vocabulary: Vocabulary, split: Split, batch_size: int = 16,
+    decode: Decode | None = None, count: int = 1,
+) -> Iterator[tuple[int, Result]]:
+    """Index and result of every utterance, short ones first, each with its `count` best readings.
+
+    Without `decode`, by the best path, read as the model's loss taught it to write. A recording that
+    cannot be read has an `error` in its result. What does not fit into memory is reported, and read
+    as nothing.
+    """
+    paths = [split.audio_path(index) for index in range(len(split))]
+    order = np.argsort(measure_seconds(split), kind="stable").tolist()
+    was_training, device = model.training, next(model.parameters()).device
+    recogniser = Recogniser(model, vocabulary, device, decode)
+    results = recogniser.transcribe((paths[index] for index in order), batch_size, count)
+    bar = tqdm(results, desc=f"recognising {split.corpus} {split.name}", total=len(split), leave=False)
+    try:
+        for index, result in zip(order, bar):
+            if result.refused:
+                tqdm.write(f"  read as nothing: {result.error}", file=sys.stderr)
+                result = replace(result, error=None)
+            yield index, result
+    finally:
+        model.train(was_training)
+
+
+def evaluate(
+    model: AcousticModel, vocabulary: Vocabulary, split: Split, batch_size: int = 16
+) -> Evaluation:
+    """Error rates of a model on a split."""
+    return judge(recognise_split(model, vocabulary, split, batch_size), vocabulary, split)
+
+
+def judge(results: Iterable[tuple[int, Result]], vocabulary: Vocabulary, split: Split) -> Evaluation:
+    """Error rates of what `recognise_split` gave; what could not be read is left out.
+
+    Raises ValueError where that is all.
+    """
+    whole, inside = Evaluation(split.label_source), Evaluation(split.label_source)
+    for index, result in results:
+        if result.error:
+            whole.left_out[index] = result.error
+            continue
+        reference = split.utterances[index].syllables
+        whole.add(reference, result.syllables)
+        if all(syllable in vocabulary for syllable in reference):
+            inside.add(reference, result.syllables)
+    if whole.left_out and not whole.utterances:
+        raise ValueError(f"{split.corpus} {split.name}: no recording can be read; the first: "
+                         f"{min(whole.left_out.items())[1]}")
+    whole.inside = inside if inside.utterances < whole.utterances else None
+    return whole
+
+
+def oracle_evaluation(results: Mapping[int, Result], split: Split) -> float:
+    """The syllable error rate if the best of each utterance's readings were chosen by a sage."""
+    counts = ErrorCounts()
+    for index, result in results.items():
+        if result.error:
+            continue
+        reference = split.utterances[index].syllables
+        alternatives = [reading.syllables for reading in result.readings]
+        counts.add(reference, min(alternatives, key=lambda item: edits(reference, item)))
+    return counts.rate

@@ -1,0 +1,10 @@
+"""The edit distance (Levenshtein, 1966) between two sequences of syllables or hanzi."""
+
+from collections.abc import Sequence
+
+from rapidfuzz.distance import Levenshtein
+
+
+def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """The fewest substitutions, insertions and deletions."""
+    return Levenshtein.distance(reference, hypothesis)
