@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ramospeech.data.corpora import open_split
-from ramospeech.decoding.greedy import best_paths, greedy_decode, prefix_beam_search
-from ramospeech.decoding.prefix_beam import warm_up
+from ramospeech.decoding.greedy import best_paths, greedy_decode
+from ramospeech.decoding.prefix_beam import prefix_beam_search, warm_up
 from ramospeech.decoding.reference_beam import beam_search, plain_prefix_beam_search
 from ramospeech.evaluation.evaluate import recognise_split
 from ramospeech.evaluation.report import commit, hardware

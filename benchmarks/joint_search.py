@@ -21,7 +21,8 @@ from tqdm import tqdm
 from ramospeech.audio.io import load_audio
 from ramospeech.data.corpora import Split, open_split
 from ramospeech.data.manifest import Utterance
-from ramospeech.decoding.greedy import Hypothesis, greedy_decode
+from ramospeech.decoding.greedy import greedy_decode
+from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.evaluation.report import commit, hardware

@@ -13,7 +13,8 @@ import torch
 
 from ramospeech.config.paths import SHIPPED_LANGUAGE_MODEL
 from ramospeech.data.corpora import Split, open_split
-from ramospeech.decoding.greedy import best_paths, prefix_beam_search
+from ramospeech.decoding.greedy import best_paths
+from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.evaluation.evaluate import judge, recognise_split
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.arpa import read_arpa

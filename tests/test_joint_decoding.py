@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramospeech.decoding.greedy import Hypothesis, greedy_decode
+from ramospeech.decoding.greedy import greedy_decode
+from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 from ramospeech.language.word_model import WordModel
 from ramospeech.recognition.joint_decoding import (

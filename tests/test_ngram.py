@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramospeech.config.paths import SHIPPED_LANGUAGE_MODEL
-from ramospeech.decoding.greedy import prefix_beam_search
+from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.decoding.reference_beam import prefix_beams
 from ramospeech.language.arpa import read_arpa, write_arpa
 from ramospeech.language.ngram import BEGIN, END, LanguageModel, Weights

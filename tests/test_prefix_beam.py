@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ramospeech.decoding.greedy import greedy_decode, prefix_beam_search
+from ramospeech.decoding.greedy import greedy_decode
+from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.decoding.reference_beam import (
     Mass, beam_search, grow, plain_prefix_beam_search, prefix_beams,
 )

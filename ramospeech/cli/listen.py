@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm as Bar
 
     from ramospeech.data.manifest import Utterance
-    from ramospeech.decoding.greedy import Decode, Hypothesis
+    from ramospeech.decoding.hypothesis import Decode, Hypothesis
     from ramospeech.language.vocabulary import Vocabulary
     from ramospeech.recognition.results import Result
 

@@ -3,25 +3,13 @@
 A model is decoded as its loss taught it to write: `best_paths(model.loss)`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from ramospeech.decoding.hypothesis import Decode, Hypothesis
 from ramospeech.language.vocabulary import BLANK
-
-
-class Hypothesis(NamedTuple):
-    """What a decoder believes was said."""
-
-    tokens: list[int]  # classes, without blanks
-    score: float  # natural logarithm of its probability, as far as the decoder looked
-    timesteps: list[int]  # the output frame at which each token begins
-
-
-Decode = Callable[[Tensor, Tensor], list[list[Hypothesis]]]  # for each utterance, best first
 
 
 def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
@@ -75,16 +63,3 @@ def _collapse(path: Sequence[int], score: float) -> Hypothesis:
             timesteps.append(timestep)
         previous = token
     return Hypothesis(tokens, score, timesteps)
-
-
-_SEARCHES = {"beam_search": "ramospeech.decoding.reference_beam",
-             "prefix_beam_search": "ramospeech.decoding.prefix_beam"}
-
-
-def __getattr__(name: str) -> Callable[..., Any]:
-    """The searches that have files of their own, imported when asked for: a compiler comes with
-    them, and greedy decoding need not wait for it.
-    """
-    if name not in _SEARCHES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_SEARCHES[name]), name)

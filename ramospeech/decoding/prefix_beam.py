@@ -34,7 +34,7 @@ from torch import Tensor
 
 from ramospeech.decoding.alignment import align
 from ramospeech.decoding.compiled_beam import Options, search
-from ramospeech.decoding.greedy import Hypothesis
+from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.ngram import Arrays, LanguageModel
 
 Lengths = Tensor | Sequence[int] | int | None  # frames of each utterance; None: all of them

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ramospeech.decoding.greedy import Hypothesis, _collapse
+from ramospeech.decoding.greedy import _collapse
+from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
 Prefix = tuple[int, ...]  # classes, without blanks

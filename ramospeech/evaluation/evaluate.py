@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from ramospeech.data.corpora import Split
 from ramospeech.data.usable import measure_seconds
-from ramospeech.decoding.greedy import Decode
+from ramospeech.decoding.hypothesis import Decode
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation
 from ramospeech.language.edit_distance import edits
 from ramospeech.language.vocabulary import Vocabulary

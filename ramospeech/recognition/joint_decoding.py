@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ramospeech.decoding.greedy import Hypothesis
+from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 from ramospeech.language.word_lattice import KEPT, Lattice, Slot, Writing
 from ramospeech.language.word_model import WordModel

@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import pad_sequence
 from ramospeech.audio.features import HOP_SAMPLES, extract_features
 from ramospeech.audio.io import SAMPLE_RATE
 from ramospeech.config.paths import SHIPPED_MODEL
-from ramospeech.decoding.greedy import Decode, Hypothesis, best_paths
+from ramospeech.decoding.greedy import best_paths
+from ramospeech.decoding.hypothesis import Decode, Hypothesis
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.models.checkpoints import load_model
 from ramospeech.models.dfcnn import REDUCTION, AcousticModel

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from ramospeech.config.paths import SHIPPED_MODEL
-from ramospeech.decoding.greedy import Hypothesis, best_paths
+from ramospeech.decoding.greedy import best_paths
+from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.language.edit_distance import edits
 from ramospeech.language.pinyin_to_hanzi import Converter
