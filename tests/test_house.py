@@ -63,7 +63,7 @@ def test_every_module_and_public_function_says_what_it_is_for():
         silent += [f"{path.name}: {node.name}" for node in functions
                    if not node.name.startswith("_") and not ast.get_docstring(node)
                    and len(node.body) > 3]
-    allowed = re.compile("(main|flags|listen|train|check_env).py:")  # their functions are the commands and the rows
+    allowed = re.compile("(main|flags|listen|train|check_env).py:")  # their functions are commands and table rows
     assert [name for name in silent if not allowed.match(name)] == []
 
 

@@ -134,7 +134,7 @@ def test_slow_tests_try_to_have_the_page_and_run_without_it(house, pip_status):
     status, notes, said = make(house, "test-slow")
     assert status == 0 and notes[-2] == "-m pytest -m slow"
     assert notes[-3].startswith("-m pip install") and notes[-3].endswith(".[demo,browser,language]")
-    assert ("page and tables are not tested" in said) == bool(pip_status)
+    assert ("the page and the tables are not tested" in said) == bool(pip_status)
 
 
 def test_slow_tests_find_the_page_there(house):

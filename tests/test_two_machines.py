@@ -14,12 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from exported import export_script
 from hangs import HANGS
 from test_distributed import FLAGS, HOROVODRUN, Job, built, losses, wait_until
-from test_distributed import NOTEBOOK as SCRIPT_NOTEBOOK
 
 from ramospeech.models.checkpoints import load_checkpoint
-from tools.export import export
 
 pytestmark = [pytest.mark.slow, built]
 HOSTS = {"hosta": "10.213.77.1", "hostb": "10.213.77.2"}
@@ -116,7 +115,7 @@ def machines(tmp_path) -> Iterator[tuple[Machine, Machine]]:
 
 
 def launch(machines, tmp_path: Path, *flags: str | int) -> Job:
-    script = export(SCRIPT_NOTEBOOK, tmp_path)
+    script = export_script(tmp_path)
     horovodrun, training = flags[:flags.index("--")], flags[flags.index("--") + 1:]
     return Job(tmp_path / "log", *machines[0].command(
         HOROVODRUN, "-np", 2, "-H", "hosta:1,hostb:1", "--network-interfaces", "eth0",

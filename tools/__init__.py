@@ -1,1 +1,1 @@
-"""What builds and runs the repository; no part of the module."""
+"""Scripts that set up, check and run the repository; not part of the installed package."""

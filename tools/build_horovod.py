@@ -2,11 +2,11 @@
 
     make horovod
 
-Its last release (0.28.1, 2023) asks for C++14, PyTorch's headers for C++17; and where a lone `nvcc`
-lies on the PATH it wants all of CUDA. So the source release of that name comes from the package
-index, a few lines are changed, and the wheel is kept by the versions that it depends on. With a GPU,
-a CUDA toolkit and NCCL it talks by NCCL, otherwise by Gloo. And `horovodrun` is taught to let a
-process that is asked to end do so.
+Horovod's last release (0.28.1, 2023) compiles as C++14, but PyTorch's headers need C++17, and if it
+finds `nvcc` on the PATH it requires a complete CUDA toolkit. So this script downloads the source
+release from the package index, patches a few lines, and caches the wheel under the versions that it
+depends on. With a GPU, a CUDA toolkit and NCCL, the workers communicate through NCCL, otherwise
+through Gloo. A second patch lets `horovodrun` wait for a process that was asked to stop.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ import platformdirs
 
 VERSION = "0.28.1"
 SOURCE_SHA256 = "92a43f5a94c43907a56805bad15f19700c62ffc83b7ca483f9e104e229f67ef0"
-# CMake 4 refuses what Horovod's third parties ask of it; newer setuptools may refuse its setup.py.
+# CMake 4 rejects Horovod's bundled projects; newer versions of setuptools may reject its setup.py.
 TOOLS = ("cmake>=3.18,<4", "setuptools>=70.1,<81", "wheel", "packaging")
 
-# file, what stands there, what shall stand there
+# Patches: file, old text, new text.
 CPP_17 = [
     ("CMakeLists.txt", "set(CMAKE_CXX_STANDARD 14)", "set(CMAKE_CXX_STANDARD 17)"),
     ("horovod/torch/CMakeLists.txt", "set(CMAKE_CXX_STANDARD 14)", "set(CMAKE_CXX_STANDARD 17)"),
 ]
-# horovodrun passes SIGTERM on to the children of the shell that it starts a command in. But a shell
-# with one command becomes that command, which was stopped and killed unasked.
+# horovodrun forwards SIGTERM to the children of the shell that it starts a command in. But a shell
+# with a single command replaces itself with that command, which was then killed without a warning.
 STOP_GENTLY = [("horovod/runner/common/util/safe_shell_exec.py",
                 "    # Terminate children gracefully.\n    for child in p.children():",
                 """\
@@ -55,11 +55,11 @@ SWITCHES = {"HOROVOD_WITH_PYTORCH": "1", "HOROVOD_WITHOUT_TENSORFLOW": "1",
 
 
 class CannotBuild(RuntimeError):
-    """What is missing, and what to do about it."""
+    """The message says what is missing and how to install it."""
 
 
 def main() -> int:
-    """0 where Horovod is installed, 1 where it cannot be built; the reason is printed."""
+    """Return 0 if Horovod is installed, 1 (and print the reason) if it cannot be built."""
     try:
         wheel = kept_wheel()
         if not wheel.exists():
@@ -68,18 +68,18 @@ def main() -> int:
         install(wheel)
     except CannotBuild as error:
         print(f"Horovod {VERSION} is not installed: {error}\n"
-              "Everything works without it, on one process.", file=sys.stderr)
+              "Everything else works without it, on one process.", file=sys.stderr)
         return 1
     command = [str(Path(sys.executable).with_name("horovodrun")), "--check-build"]
     return subprocess.run(command).returncode
 
 
 def kept_wheel() -> Path:
-    """Where the wheel for this Python and this PyTorch is kept. Raises CannotBuild."""
+    """Return the cache path of the wheel for this Python and PyTorch. Raises CannotBuild."""
     try:
         torch = metadata.version("torch")
     except metadata.PackageNotFoundError:
-        raise CannotBuild(f"there is no PyTorch in {sys.prefix}; run `make setup` first") from None
+        raise CannotBuild(f"PyTorch is missing in {sys.prefix}; run `make setup` first") from None
     python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     machine, links = os.uname().machine, "nccl" if nccl_folder() else "gloo"
     folder = platformdirs.user_cache_path("ramospeech") / "horovod"
@@ -88,14 +88,14 @@ def kept_wheel() -> Path:
 
 
 def nccl_folder() -> Path | None:
-    """NCCL's headers and library, if a GPU and a CUDA toolkit are here as well."""
+    """Return the folder of NCCL's headers and library, if there are also a GPU and a CUDA toolkit."""
     import torch
 
     nvcc = shutil.which("nvcc")
     beside = Path(nvcc).resolve().parents[1] if nvcc else "/none"
     toolkit = Path(os.environ.get("CUDA_HOME") or beside)
     if not (torch.cuda.is_available() and (toolkit / "include" / "cuda_runtime.h").exists()):
-        return None  # a lone nvcc is no toolkit
+        return None  # nvcc alone is not enough
     return next((place for place in (toolkit, Path("/usr")) if _has_nccl(place)), None)
 
 
@@ -112,7 +112,7 @@ def refuse_without_tools() -> None:
 
 
 def build(wheel: Path) -> None:
-    """Fetch, change and compile the source; the wheel appears whole or not at all."""
+    """Download, patch and compile the source; the wheel is written atomically."""
     wheel.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=wheel.parent) as work:
         tools = Path(work) / "tools"
@@ -120,8 +120,8 @@ def build(wheel: Path) -> None:
         environment = _environment(tools)
         source = unpack(fetch(Path(work), environment), Path(work))
         change(source, CPP_17 + STOP_GENTLY + ([] if nccl_folder() else NO_CUDA))
-        print(f"building Horovod {VERSION} for PyTorch {metadata.version('torch')}: some minutes, "
-              "this once", flush=True)
+        print(f"building Horovod {VERSION} for PyTorch {metadata.version('torch')}: this takes some minutes, "
+              "only once", flush=True)
         _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", work, str(source),
              environment=environment, log=wheel.with_suffix(".log"))
         (built,) = Path(work).glob("horovod-*.whl")
@@ -129,7 +129,7 @@ def build(wheel: Path) -> None:
 
 
 def _environment(tools: Path) -> dict[str, str]:
-    """What the build sees: its own tools, PyTorch, and Horovod's switches."""
+    """Return the environment variables of the build: paths to its tools, and Horovod's options."""
     nccl = nccl_folder()
     gpu = {"HOROVOD_GPU_OPERATIONS": "NCCL", "HOROVOD_NCCL_HOME": str(nccl)} if nccl else {}
     return os.environ | SWITCHES | gpu | {
@@ -140,13 +140,13 @@ def _environment(tools: Path) -> dict[str, str]:
 
 
 def fetch(folder: Path, environment: dict[str, str]) -> Path:
-    """The source release, from the package index. Raises CannotBuild."""
+    """Download the source release from the package index. Raises CannotBuild."""
     _pip("download", "--no-deps", "--no-build-isolation", "--no-binary", "horovod",
          "--dest", str(folder), f"horovod=={VERSION}", environment=environment)
     archive = folder / f"horovod-{VERSION}.tar.gz"
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
     if found != SOURCE_SHA256:
-        raise CannotBuild(f"{archive.name} is not the release that is known (SHA-256 {found})")
+        raise CannotBuild(f"{archive.name} has an unexpected checksum (SHA-256 {found})")
     return archive
 
 
@@ -157,17 +157,17 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def change(source: Path, changes: list[tuple[str, str, str]]) -> None:
-    """Put new lines for old ones. Raises CannotBuild where an old one is not there."""
+    """Apply patches. Raises CannotBuild if a file lacks the text to be replaced."""
     for name, old, new in changes:
         text = (source / name).read_text(encoding="utf-8")
         if old not in text:
-            raise CannotBuild(f"{name} has no line {old!r}: another release than {VERSION}?")
+            raise CannotBuild(f"{name} has no line {old!r}: is this a release other than {VERSION}?")
         (source / name).write_text(text.replace(old, new), encoding="utf-8")
 
 
 def install(wheel: Path) -> None:
-    """Into this environment, also over a Horovod that was built for another PyTorch."""
-    _pip("install", str(wheel))  # with what it needs
+    """Install the wheel here, even over a Horovod that was built for another PyTorch."""
+    _pip("install", str(wheel))  # with its dependencies
     _pip("install", "--force-reinstall", "--no-deps", str(wheel))
 
 
@@ -181,11 +181,11 @@ def _pip(
         log.write_text(done.stdout, encoding="utf-8")
     if done.returncode != 0:
         last = "\n".join(done.stdout.strip().splitlines()[-15:])
-        where = f"; all of it is in {log}" if log else ""
+        where = f"; the full log is {log}" if log else ""
         raise CannotBuild(f"pip {arguments[0]} failed{where}:\n{last}")
 
 
 if __name__ == "__main__":
-    # Run as a file, Python looks for modules in this folder first: the package lies one above.
+    # Run as a file, Python searches this folder first, but the package is one level up.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     sys.exit(main())

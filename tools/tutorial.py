@@ -1,9 +1,10 @@
-"""Run the notebooks in order, as `make tutorial` does.
+"""Run the notebooks in order (`make tutorial`).
 
     python -m tools.tutorial notebooks/*.ipynb
 
-They run in the folder where it is started. Leaves executed copies and HTML pages in `build/`, and ends
-with a table. A notebook's headline is what its cell tagged `headline` prints.
+Executed copies and HTML pages go to `build/`; a table of times and headlines ends the run. A notebook's
+headline is the output of its cell tagged `headline`. `nbconvert --execute` could not take this over: it
+stops at the first notebook that fails, writes nothing of that one, and changes the working directory.
 """
 
 import os
@@ -21,10 +22,10 @@ from tqdm import tqdm
 
 BUILD = Path("build")
 CELL_TIMEOUT = 1800  # seconds; a cell that takes longer hangs
-# The pages need none of the scripts that nbconvert would have a browser fetch.
+# The pages do not need the scripts that nbconvert would load from the network.
 NOTHING_FROM_THE_NETWORK = {"require_js_url": "", "mathjax_url": "", "mermaid_js_url": ""}
 
-STYLE = "<style>.highlight pre { font-family: monospace; }</style>"  # of source that a cell shows
+STYLE = "<style>.highlight pre { font-family: monospace; }</style>"  # for source shown as output
 
 
 class Result(NamedTuple):
@@ -35,7 +36,7 @@ class Result(NamedTuple):
 
 
 def main(paths: list[str]) -> int:
-    """Run every notebook; 0 where all of them ran to their ends."""
+    """Run every notebook; return 0 if all of them succeeded."""
     if not paths:
         print("no notebooks given: python -m tools.tutorial notebooks/*.ipynb")
         return 2
@@ -50,7 +51,7 @@ def main(paths: list[str]) -> int:
 
 
 def run_notebook(path: Path) -> Result:
-    """Execute a notebook, and write its copy and its page, as far as it came."""
+    """Execute a notebook; write its copy and its page, also if a cell fails."""
     notebook = nbformat.read(path, as_version=4)
     started, error = time.monotonic(), None
     try:
@@ -71,15 +72,15 @@ def _execute(notebook: NotebookNode, name: str) -> None:
     with tqdm(total=len(notebook.cells), desc=name, unit="cell") as bar:
         client = NotebookClient(
             notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": os.getcwd()}},
-            extra_arguments=["--log-level=40"],  # errors, not that local sockets are not encrypted
+            extra_arguments=["--log-level=40"],  # errors only: no warning about local sockets
             on_cell_complete=lambda cell, cell_index: bar.update(cell_index + 1 - bar.n),
         )
-        client.execute(env=os.environ | {"TQDM_DISABLE": "1"})  # bars do not belong on a page
+        client.execute(env=os.environ | {"TQDM_DISABLE": "1"})  # no progress bars in the pages
         bar.update(len(notebook.cells) - bar.n)
 
 
 def find_headline(notebook: NotebookNode) -> str:
-    """The first line that the cell tagged `headline` printed."""
+    """Return the first line printed by the cell tagged `headline`."""
     for cell in notebook.cells:
         if "headline" in cell.metadata.get("tags", []):
             text = "".join(output.get("text", "") for output in cell.outputs)
@@ -88,7 +89,7 @@ def find_headline(notebook: NotebookNode) -> str:
 
 
 def print_table(results: list[Result]) -> None:
-    """A line for each notebook: how long it took and what came of it."""
+    """Print one line per notebook: name, seconds, and headline or error."""
     width = max(len(result.name) for result in results)
     print(f"\n{'notebook':{width}}  seconds  headline")
     for name, seconds, headline, _ in results:
