@@ -19,7 +19,7 @@ from ramospeech.audio.io import (
     read_blocks, resample,
 )
 from ramospeech.audio.reader import RATES
-from ramospeech.utils.notices import LOGGER, print_notices
+from ramospeech.utils.logs import LOGGER, log_to_stderr
 
 FORMATS = ["wav", "flac", "ogg", "mp3"]
 RATES_OF_RECORDINGS = [8000, 11_025, 16_000, 22_050, 44_100, 48_000]
@@ -555,7 +555,7 @@ def test_a_low_rate_is_said_once_a_command_and_not_to_standard_output(tmp_path, 
     load_audio(tmp_path / "a.wav")
     assert capsys.readouterr().err == ""  # a program that uses the module decides for itself
     for _ in range(2):
-        print_notices()  # as each command does
+        log_to_stderr()  # as each command does
         for name in ("a.wav", "b.wav"):
             load_audio(tmp_path / name)
             list(read_blocks(tmp_path / name, 1))

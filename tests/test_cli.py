@@ -362,6 +362,21 @@ def test_an_interruption_is_no_traceback(ramospeech, monkeypatch):
     assert (status, err) == (130, ["ramospeech: interrupted"])
 
 
+@pytest.mark.parametrize("flags, environment", [
+    (["--traceback"], {}), ([], {"RAMOSPEECH_TRACEBACK": "1"}),
+])
+def test_a_traceback_where_it_is_wanted(ramospeech, monkeypatch, flags, environment):
+    call = ["transcribe", "a.wav", "--model", "nowhere.safetensors"]
+    message = "ramospeech: nowhere.safetensors: no such model"
+    monkeypatch.setenv("RAMOSPEECH_TRACEBACK", "0")
+    assert ramospeech(*call) == (1, [], [message])
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    status, out, err = ramospeech(*flags, *call)
+    assert (status, out, err[0]) == (1, [], message)
+    assert err[1].startswith("Traceback ") and err[-1].endswith("Error: nowhere.safetensors: no such model")
+
+
 # Evaluation
 
 

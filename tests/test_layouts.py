@@ -445,7 +445,7 @@ def test_one_text_in_another_encoding_is_named(data_folder, st_cmds):
 # Folders that moved ----------------------------------------------------------------------------
 
 
-def test_a_corpus_that_moved_says_how_to_mend_it(data_folder, thchs, aishell, capsys):
+def test_a_corpus_that_moved_says_how_to_mend_it(data_folder, thchs, aishell, capsys, caplog):
     prepare("thchs", thchs, "pypinyin")
     prepare("aishell", aishell)
     old, new = str(thchs), thchs.with_name("moved")
@@ -454,7 +454,7 @@ def test_a_corpus_that_moved_says_how_to_mend_it(data_folder, thchs, aishell, ca
     with pytest.raises(CorpusError, match=f"thchs is no longer in {old}: .*run `{command}`"):
         open_split("thchs", "train")
     assert corpus_names("all") == ["aishell"]
-    assert f"all: left out: thchs is no longer in {old}" in capsys.readouterr().err
+    assert f"all: left out: thchs is no longer in {old}" in caplog.text
     assert main(["corpora"]) == 0 and command in capsys.readouterr().out
     words = command.replace("DIR", str(new)).split()[1:]
     assert main(words) == 0

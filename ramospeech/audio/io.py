@@ -13,7 +13,7 @@ from torchaudio.transforms import Resample
 
 from ramospeech.audio.reader import NOT_FINITE, check_rate, count_samples, open_recording
 from ramospeech.audio.reader import AudioError as AudioError  # noqa: PLC0414 part of what is offered here
-from ramospeech.utils.notices import LOGGER
+from ramospeech.utils.logs import LOGGER
 
 SAMPLE_RATE = 16_000  # samples a second
 SILENCE = 1e-4  # a swing below this, of the full scale 1.0, holds no speech
@@ -70,7 +70,8 @@ def _tell_rate(path: Path | str, rate: int) -> None:
     if rate < SAMPLE_RATE:
         LOGGER.warning(
             "%s: %d samples a second hold no sound above %d Hz; at 8,000 the shipped model has 45 of "
-            "100 syllables of audio-cmn wrong, instead of 9 at 16,000 (said once)", path, rate, rate // 2)
+            "100 syllables of audio-cmn wrong, instead of 9 at 16,000 (said once)", path, rate, rate // 2,
+            extra={"once": True})
 
 
 def _channel_to_hear(blocks: Iterable[np.ndarray]) -> int | None:

@@ -13,6 +13,7 @@ from ramospeech.audio.containers import check_sound, find_sound, finished_copy, 
 from ramospeech.audio.mp3 import Mp3, bare_copy, find_mp3
 from ramospeech.audio.not_audio import BEGIN, describe, ffmpeg_line
 from ramospeech.audio.ogg import check_one_stream, last_page, marked_copy
+from ramospeech.utils.errors import RamoSpeechError
 
 RATES = range(1_000, 1_000_001)  # samples a second; beyond it a header is wrong
 UNSTATED = 1 << 58  # samples; libsndfile says more where a header does not state how many there are
@@ -20,7 +21,7 @@ COUNTED = 10.0  # seconds decoded at once to find out how many there are
 NOT_FINITE = "holds samples that are not finite numbers"
 
 
-class AudioError(ValueError):
+class AudioError(RamoSpeechError):
     """A recording that cannot be used; the message names the file and says why."""
 
 

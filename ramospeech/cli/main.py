@@ -1,6 +1,7 @@
 """The command `ramospeech`."""
 
 import argparse
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -16,9 +17,9 @@ from ramospeech.data.corpora import (
     MODULES, choose_labels, download, get_corpus, is_prepared, prepare, read_facts, why_not_prepared,
 )
 from ramospeech.utils.files import refuse_unwritable
-from ramospeech.utils.notices import print_notices
+from ramospeech.utils.logs import LOGGER, log_to_stderr
 
-EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)
+EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)  # RamoSpeechError is a ValueError
 LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
 
 # What imports torch is imported inside the command that needs it, so that `--help` answers at once.
@@ -27,23 +28,27 @@ LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 for trouble, 2 for a wrong call."""
     options = build_parser().parse_args(arguments)
-    print_notices()
     return guarded(options.run, options)
 
 
 def guarded(run: Run, options: Namespace) -> int:
-    """The exit status of `run(options)`; an error that is to be expected becomes one line."""
+    """The exit status of `run(options)`; an expected error becomes one line, or its traceback."""
+    log_to_stderr()
     try:
         return run(options)
-    except BrokenPipeError:  # who reads has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         sys.stdout = None
         return 1
     except EXPECTED_ERRORS as error:
-        print(f"ramospeech: {_last_line(error)}", file=sys.stderr)
+        LOGGER.error("%s", _last_line(error), exc_info=_wants_traceback(options))
         return 1
     except KeyboardInterrupt:
-        print("ramospeech: interrupted", file=sys.stderr)
+        LOGGER.error("interrupted", exc_info=_wants_traceback(options))
         return 130
+
+
+def _wants_traceback(options: Namespace) -> bool:
+    return options.traceback or os.environ.get("RAMOSPEECH_TRACEBACK", "") not in ("", "0")
 
 
 def _last_line(error: Exception) -> str:
@@ -56,6 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="ramospeech", description="Mandarin speech recognition: from a recording to pinyin."
     )
     parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--traceback", action="store_true",
+                        help="show the whole traceback of an error; so does RAMOSPEECH_TRACEBACK=1")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_corpora_commands(commands)
     add_train_command(commands)

@@ -8,19 +8,17 @@ them back, the same way for every corpus.
 import importlib
 import json
 import shlex
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ramospeech.config.paths import data_dir
 from ramospeech.data.manifest import Utterance, read_manifest, write_manifest
 from ramospeech.data.preparation import CorpusError, Preparation
 from ramospeech.utils.files import brief, write_text
+from ramospeech.utils.logs import LOGGER
 
 FACTS = ("version", "root", "label_source", "splits", "skipped")  # in corpus.json
 MODULES = {"mini": "mini", "audio-cmn": "audio_cmn", "thchs": "thchs",
@@ -151,7 +149,7 @@ def real_corpora() -> list[str]:
     prepared = [name for name in real if is_prepared(name)]
     for name in real:
         if name not in prepared and read_facts(name):  # it was once
-            tqdm.write(f"{ALL}: left out: {why_not_prepared(name)}", file=sys.stderr)
+            LOGGER.warning("%s: left out: %s", ALL, why_not_prepared(name))
     if not prepared:
         raise CorpusError(f"{ALL}: no corpus of human speech is prepared; {how_to_get(real[0])}; "
                           f"there are {', '.join(real)}")

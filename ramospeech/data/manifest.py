@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ramospeech.language.pinyin import is_syllable
+from ramospeech.utils.errors import RamoSpeechError
 from ramospeech.utils.files import read_text, write_text
 
 
 _known: set[str] = set()  # the syllables that were looked at: few lines bring a new one
 
 
-class ManifestError(ValueError):
+class ManifestError(RamoSpeechError):
     """A manifest that cannot be trusted; the message names file, line and reason."""
 
 

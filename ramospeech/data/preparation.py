@@ -17,13 +17,14 @@ from pathlib import Path
 from ramospeech.data.manifest import Utterance
 from ramospeech.language.pinyin import hanzi_to_pinyin
 from ramospeech.language.vocabulary import UNK
+from ramospeech.utils.errors import RamoSpeechError
 from ramospeech.utils.files import read_text
 
 JUNK = {"thumbs.db", "desktop.ini", "__macosx", "lost+found"}
 _DIGIT = re.compile("[0-9]")
 
 
-class CorpusError(ValueError):
+class CorpusError(RamoSpeechError):
     """A corpus that is unknown, not prepared or not whole; the message says what to do."""
 
 

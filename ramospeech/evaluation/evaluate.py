@@ -1,6 +1,5 @@
 """A model against the references of a split."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.recognition.recogniser import Recogniser
 from ramospeech.recognition.results import Result
+from ramospeech.utils.logs import LOGGER
 
 
 def recognise_split(
@@ -37,7 +37,7 @@ def recognise_split(
     try:
         for index, result in zip(order, bar):
             if result.refused:
-                tqdm.write(f"  read as nothing: {result.error}", file=sys.stderr)
+                LOGGER.warning("recognised as nothing: %s", result.error)
                 result = replace(result, error=None)
             yield index, result
     finally:

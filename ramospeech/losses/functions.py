@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from ramospeech.language.vocabulary import BLANK
 from ramospeech.losses.ace_gradient import Aggregation
+from ramospeech.utils.errors import RamoSpeechError
 
 
-class UtteranceError(ValueError):
+class UtteranceError(RamoSpeechError):
     """Utterances that have no loss: their `places` in the batch, and the `reason`."""
 
     def __init__(self, places: list[int], reason: str) -> None:

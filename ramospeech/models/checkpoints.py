@@ -13,10 +13,11 @@ from torch import Tensor
 from ramospeech.config.paths import SHIPPED_MODEL
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.models.dfcnn import AcousticModel
+from ramospeech.utils.errors import RamoSpeechError
 from ramospeech.utils.files import brief, write_atomically
 
 
-class CheckpointError(ValueError):
+class CheckpointError(RamoSpeechError):
     """A file that holds no model of ours; the message names it and says what is wrong."""
 
 

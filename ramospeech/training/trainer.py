@@ -218,7 +218,7 @@ class Trainer:
         raise FloatingPointError(f"{reason} at step {self.step} on {paths}")
 
     def loss_of(self, *batch: Tensor) -> Tensor:
-        """The loss at this step: first over uniform segments, later whole; the entropy counts more and more."""
+        """The loss at this step: first over uniform segments, later whole; the entropy weight rises."""
         settings, progress = self.settings, self.step / self.total_steps
         is_start = progress < settings.uniform_segmentation
         loss = self.loss(*(cut_evenly(*batch) if is_start else batch))
