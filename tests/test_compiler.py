@@ -16,7 +16,7 @@ from ramospeech.decoding import alignment, compiled_beam
 
 TESTS = Path(__file__).parent
 SCRIPT = """
-from ramospeech.compiler import compiled
+from ramospeech.utils.compiler import compiled
 
 @compiled
 def add(one, other):
@@ -149,6 +149,6 @@ def test_with_bounds_checked(tmp_path):
     assert b"IndexError" in broken.stderr  # the check is on
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         TESTS / "test_prefix_beam.py", TESTS / "test_language_model.py"],
+         TESTS / "test_prefix_beam.py", TESTS / "test_ngram.py"],
         env=environment, cwd=TESTS.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -144,7 +144,7 @@ def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)  # so that its import fails
     assert main(["demo"]) == 1
     said = capsys.readouterr().err
-    assert "pip install 'ramospeech[page]'" in said and "demo" in PROJECT["optional-dependencies"]
+    assert "pip install 'ramospeech[demo]'" in said and "demo" in PROJECT["optional-dependencies"]
 
 
 def test_a_port_that_is_taken_is_named(capsys):
@@ -177,7 +177,7 @@ def test_it_listens_to_this_machine_alone_unless_told_otherwise(monkeypatch):
 
 def test_gradio_is_told_to_call_nobody_before_its_import():
     """In a process of its own: what is imported once stays."""
-    program = ("import os, sys, ramospeech.cli.main, ramospeech.demo.page as demo\n"
+    program = ("import os, sys, ramospeech.cli.main, ramospeech.demo.page as page\n"
                "assert 'gradio' not in sys.modules\n"
                "sys.modules['gradio'] = None\n"
                "try: page.import_gradio('/nowhere')\n"

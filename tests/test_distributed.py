@@ -98,11 +98,11 @@ def test_the_script_trains_with_two_workers_and_goes_on(script, small_mini, tmp_
 # Two workers with batch 2, or one with batch 4: no dropout, fixed batch statistics.
 SAME = """
 import sys, torch
-from ramospeech.corpora import open_split
-from ramospeech.model import AcousticModel
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
-from ramospeech.world import join_process_group
+from ramospeech.data.corpora import open_split
+from ramospeech.models.dfcnn import AcousticModel
+from ramospeech.config.settings import Settings
+from ramospeech.training.trainer import Trainer
+from ramospeech.training.distributed import join_process_group
 
 AcousticModel.train = lambda model, mode=True: torch.nn.Module.train(model, False)
 with join_process_group() as group:

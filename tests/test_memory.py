@@ -93,10 +93,10 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(train, dev, monkeypatch
 
 REAL_SHORTAGE = """
 import resource, sys, torch
-from ramospeech.batches import Batch
-from ramospeech.corpora import open_split
-from ramospeech.settings import Settings
-from ramospeech.training import Trainer
+from ramospeech.data.dataset import Batch
+from ramospeech.data.corpora import open_split
+from ramospeech.config.settings import Settings
+from ramospeech.training.trainer import Trainer
 
 def batch(*lengths):
     targets = torch.ones(len(lengths), 3, dtype=torch.long) * torch.tensor([2, 3, 4])

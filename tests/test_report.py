@@ -112,7 +112,7 @@ def test_changed_code_is_told_and_changed_results_are_not(tmp_path, monkeypatch)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
     names = ["README.md", "benchmarks/losses.json", "ramospeech/losses/functions.py"]
     for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *words], check=True)

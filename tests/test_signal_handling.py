@@ -79,7 +79,8 @@ def test_a_signal_saves_and_says_how_to_go_on(small_mini, tmp_path, number, whol
 
 ENDLESS_STEP = """
 import signal, sys, time
-from ramospeech import cli, training
+from ramospeech.cli.main import main
+from ramospeech.training.trainer import Trainer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
@@ -87,8 +88,8 @@ def train_batch(*_):
     print("a step begins", flush=True)
     time.sleep(7200)
 
-training.Trainer.train_batch = train_batch
-sys.exit(cli.main(["train", "--model_path", sys.argv[1], "--workers", "0"]))
+Trainer.train_batch = train_batch
+sys.exit(main(["train", "--model_path", sys.argv[1], "--workers", "0"]))
 """
 
 

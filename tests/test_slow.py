@@ -23,10 +23,10 @@ pytestmark = pytest.mark.slow
 # Runs the command; kills itself without notice after so many steps, in the middle of something.
 KILLED = """
 import os, signal, sys
-from ramospeech import cli
-from ramospeech.checkpoints import torch
-from ramospeech.runs import Run
-from ramospeech.training import Trainer
+from ramospeech.cli.main import main
+from ramospeech.models.checkpoints import torch
+from ramospeech.training.runs import Run
+from ramospeech.training.trainer import Trainer
 
 steps, place = int(sys.argv[1]), sys.argv[2]
 
@@ -56,7 +56,7 @@ def keep_if_best(*arguments, work=Run._keep_if_best):
 
 torch.save, Run._keep_if_best = save, keep_if_best
 Trainer.train_batch, Trainer.evaluate = train_batch, evaluate
-sys.exit(cli.main(sys.argv[3:]))
+sys.exit(main(sys.argv[3:]))
 """
 PLACES = ("a step", "a checkpoint", "an evaluation", "what follows a best model")
 KILLS = 20

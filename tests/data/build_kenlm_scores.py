@@ -3,7 +3,7 @@
     pip install kenlm==0.3.0        # builds with a C++ compiler
     python tests/data/build_kenlm_scores.py
 
-Writes kenlm_2.arpa, kenlm_3.arpa and kenlm_scores.json beside it; tests/test_language_model.py reads
+Writes kenlm_2.arpa, kenlm_3.arpa and kenlm_scores.json beside it; tests/test_ngram.py reads
 them. KenLM is so no dependency of the tests, which need no compiler.
 """
 
