@@ -43,7 +43,7 @@ class Weights(NamedTuple):
     unseen: float = 6.0  # how much each different follower of a word speaks for unseen ones
     hanzi: float = 0.5  # how much the two hanzi that meet between words count
     # By other lists, where 2 to 6 hardly differ: benchmarks/neutral_tones.py.
-    neutral: float = 5.0  # the price of a neutral tone for a full one, or the other way in a word
+    neutral: float = 6.0  # the price of a neutral tone for a full one, or the other way in a word
 
 
 class Followers(NamedTuple):
