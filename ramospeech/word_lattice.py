@@ -14,7 +14,7 @@ from heapq import nlargest
 from math import exp, inf, log
 from typing import NamedTuple
 
-from ramospeech.word_model import BEGIN, LONGEST, WordModel
+from ramospeech.word_model import BEGIN, WordModel
 
 KEPT = 16  # of about a hundred arcs that end at a place, those that others follow
 Slot = Mapping[str, float]  # the syllables that may stand at a place, with their weights (logarithms)
@@ -138,7 +138,9 @@ def grow_words(
     for start in range(len(slots)):
         begun: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {
             (syllable,): ((said,), sound) for syllable, (said, sound) in first[start].items()}
-        for end in range(start + 1, min(start + LONGEST, len(slots)) + 1):
+        end = start
+        while begun:
+            end += 1
             for written, (all_said, sound) in begun.items():
                 yield start, end, written, all_said, sound
             begun = {(*written, syllable): ((*all_said, said), sound + weight)
