@@ -10,7 +10,8 @@ A recording passes these files in this order:
 
 `aggregation` is the arithmetic of the loss ACE, `flat_start` how training with it begins.
 Under `audio` lies `decoding`, which opens recordings: `containers`, `mp3` and `ogg` find what libsndfile
-would misread, `not_audio` says what else a file is. `preparation` and `openslr` bring a corpus here. `memory` and `stopping` let a training last; `world`,
+would misread, `not_audio` says what else a file is. `preparation` and `openslr` bring a corpus here.
+`memory` and `stopping` let a training last; `world`,
 `sync_norm` and `elastic` let several processes do it, with the Horovod that `build_horovod` builds, by
 the script that `export` writes. Beside the greedy decoder in `decoders` there are `beam`, searches to
 follow by hand, and `prefix_beam`, the one to use, with `compiled_beam`, `alignment` and `compiler`
