@@ -702,6 +702,16 @@ def test_what_is_not_understood_is_counted_once(ramospeech, tmp_path):
         "ramospeech: passed through 2 of what was not understood, such as fong3"])
 
 
+@pytest.mark.parametrize("text, odd", [("hello world " * 30_000 + "\n", 60_000),
+                                       ("hello world\n" * 3_000, 6_000),
+                                       ("w" * 100_000 + "\n", 1)], ids=["line", "lines", "word"])
+def test_what_is_not_understood_of_a_long_text_is_one_short_line(ramospeech, tmp_path, text, odd):
+    (tmp_path / "english.txt").write_text(text)
+    status, _, (said,) = ramospeech("pinyin2hanzi", "english.txt")
+    assert status == 0 and len(said) < 200
+    assert said.startswith(f"ramospeech: passed through {odd:,} of what was not understood, such as ")
+
+
 def test_a_pipe_of_pinyin(tmp_path):
     command = [sys.executable, "-m", "ramospeech.cli.main", "pinyin2hanzi"]
     done = subprocess.run(command, input=b"ni3 hao3\n\xff\nni3\n", capture_output=True)

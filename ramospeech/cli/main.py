@@ -20,6 +20,7 @@ from ramospeech.utils.files import refuse_unwritable
 from ramospeech.utils.logs import LOGGER, log_to_stderr
 
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)  # RamoSpeechError is a ValueError
+EXAMPLE = 40  # letters of a word that are shown
 LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
 
 # What imports torch is imported inside the command that needs it, so that `--help` answers at once.
@@ -176,7 +177,8 @@ def run_pinyin2hanzi(options: Namespace) -> int:
                 print(f"{candidate.probability:.4f}\t{candidate.hanzi}")
             print(flush=True)
     if odd:
-        print(f"ramospeech: passed through {odd:,} of what was not understood, such as {example}",
+        shown = example if len(example) <= EXAMPLE else f"{example[:EXAMPLE]}..."
+        print(f"ramospeech: passed through {odd:,} of what was not understood, such as {shown}",
               file=sys.stderr)
     return 0
 

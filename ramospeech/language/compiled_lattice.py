@@ -15,7 +15,7 @@ import numpy as np
 
 from ramospeech.language.word_lattice import KEPT, Slot, Writing, grow_words, refuse_gaps
 from ramospeech.language.word_model import BEGIN, BILLION, LONGEST, WordModel, parse_row
-from ramospeech.utils.compiler import compiled, inlined
+from ramospeech.utils.compiler import compiled
 
 BASE = np.uint64(6364136223846793005)  # of the polynomial that tells rows of hanzi apart
 NOTHING = -1
@@ -23,7 +23,8 @@ ROOT = 0  # the node before the first syllable
 
 ENTRY = np.dtype([
     ("word", np.int64),
-    ("first", np.int64), ("last", np.int64),  # its first and last hanzi
+    ("first", np.int64),  # its first hanzi, as it is read here
+    ("last", np.int64),  # its last hanzi
     ("length", np.int64),  # hanzi
     ("spelling", np.uint64),  # its hanzi as one number
     ("frequency", np.float64),  # the logarithm of the word's, in all readings
@@ -35,10 +36,17 @@ ROW = np.dtype([  # of a table of pairs: what was seen after a word or a hanzi
     ("total", np.float64),  # how often they were seen
 ])
 FOLLOWER = np.dtype([("number", np.int64), ("value", np.float64)])  # in the order of the numbers
-ARC = np.dtype([("start", np.int64), ("entry", np.int64), ("sound", np.float64)])
+SPAN = np.dtype([  # syllables as dictionaries write them: an arc for each entry from `low` to `high`
+    ("end", np.int64), ("start", np.int64), ("low", np.int64), ("high", np.int64),
+    ("sound", np.float64),
+])
+ARC = np.dtype([
+    ("entry", np.int64), ("start", np.int64), ("sound", np.float64),
+    ("forward", np.float64),  # the logarithm of the sum over all paths that end with it
+])
 NODE = np.dtype([
     ("entry", np.int64), ("start", np.int64), ("sound", np.float64),
-    ("forward", np.float64),  # the logarithm of the sum over all paths up to here
+    ("forward", np.float64),
     ("low", np.int64), ("high", np.int64),  # the words seen after it
     ("new", np.float64),  # how much speaks for others
     ("total", np.float64),  # with those
@@ -59,9 +67,9 @@ class Tables(NamedTuple):
 
     entries: np.ndarray
     words: np.ndarray  # a ROW for each word
-    after_words: np.ndarray  # FOLLOWERs, with how often they were seen
+    after_words: np.ndarray  # FOLLOWERs: entries, with how often their words were seen
     hanzi: np.ndarray  # a ROW for each hanzi
-    after_hanzi: np.ndarray  # FOLLOWERs, with their attraction
+    after_hanzi: np.ndarray  # FOLLOWERs: hanzi as they are read, with their attraction
 
 
 # From a word model to arrays
@@ -80,11 +88,16 @@ class Numbers:
     def of(cls, model: WordModel) -> "Numbers":
         """Takes a second or two."""
         names, counts, sizes = _flat(model.words.values())
-        words = {name: number for number, name in enumerate(dict.fromkeys([BEGIN, *names]))}
-        hanzi = {sign: number for number, sign in enumerate(sorted(
-            {name[0] for name in names} | {name[-1] for name in names}))}
-        tables = Tables(_entries(names, counts, words, hanzi), *_pairs(model.word_pairs, words),
-                        *_attractions(model.hanzi_pairs, hanzi))
+        words = _number([BEGIN, *names])
+        hanzi = _number(sorted({name[0] for name in names} | {name[-1] for name in names}))
+        entries = _entries(names, counts, words, hanzi)
+        # Followers are numbered so that those which are read alike lie together: see `_weigh`.
+        begun = [reading.split(" ", 1)[0] for reading in model.words]
+        syllables = np.repeat(np.array([*map(_number(begun).get, begun)], np.int64), sizes)
+        as_read, entries["first"] = np.unique(
+            syllables * len(hanzi) + entries["first"], return_inverse=True)
+        tables = Tables(entries, *_pairs(model.word_pairs, words, entries["word"]),
+                        *_attractions(model.hanzi_pairs, hanzi, as_read % max(1, len(hanzi))))
         ends = accumulate(sizes, initial=0)
         return cls(model, names, dict(zip(model.words, pairwise(ends))), tables)
 
@@ -95,6 +108,10 @@ def _flat(rows: Iterable[str]) -> tuple[list[str], np.ndarray, list[int]]:
     fields = " ".join(filter(None, rows)).split(" ") if any(rows) else []
     return (fields[::2], np.array(fields[1::2], np.int64).astype(float),
             [(row.count(" ") + 1) // 2 for row in rows])
+
+
+def _number(names: Iterable[str]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
 
 def _entries(
@@ -115,8 +132,13 @@ def _entries(
     return entries
 
 
-def _pairs(table: dict[str, str], numbers: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and followers; what has no number is counted, but cannot follow."""
+def _pairs(
+    table: dict[str, str], numbers: dict[str, int], readings: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows, and their followers in each reading; `readings` has of each the number of its name.
+
+    What has no number is counted, but cannot follow.
+    """
     table = {name: row for name, row in table.items() if name in numbers}
     names, counts, sizes = _flat(table.values())
     first = np.repeat(np.array([numbers[name] for name in table], np.int64), sizes)
@@ -124,21 +146,37 @@ def _pairs(table: dict[str, str], numbers: dict[str, int]) -> tuple[np.ndarray, 
     rows = np.zeros(len(numbers), ROW)
     rows["different"] = np.bincount(first, minlength=len(numbers))
     rows["total"] = np.bincount(first, counts, len(numbers))
-    order = np.lexsort((after, first))
-    order = order[after[order] != NOTHING]
-    rows["low"] = np.searchsorted(first[order], np.arange(len(numbers)))
-    rows["high"] = np.searchsorted(first[order], np.arange(len(numbers)), side="right")
+    known = after != NOTHING
+    low, high = (bound[after[known]] for bound in _bounds(readings, len(numbers)))
+    after = np.argsort(readings, kind="stable")[_ranges(low, high)]
+    first, counts = (np.repeat(column[known], high - low) for column in (first, counts))
+    rows["low"], rows["high"] = _bounds(first, len(numbers))
+    order = np.argsort(first * len(readings) + after)
     followers = np.zeros(len(order), FOLLOWER)
     followers["number"], followers["value"] = after[order], counts[order]
     return rows, followers
 
 
-def _attractions(table: dict[str, str], numbers: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(numbers: np.ndarray, many: int) -> tuple[np.ndarray, np.ndarray]:
+    """From where to where each of `many` numbers stands when these are sorted."""
+    size = np.bincount(numbers, minlength=many)
+    return np.cumsum(size) - size, np.cumsum(size)
+
+
+def _ranges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The numbers from each `low` to its `high`, one range after the other."""
+    size = high - low
+    return np.arange(size.sum()) + np.repeat(high - np.cumsum(size), size)
+
+
+def _attractions(
+    table: dict[str, str], numbers: dict[str, int], readings: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """As `WordModel.attraction`; `different` becomes that of the hanzi not seen."""
-    rows, followers = _pairs(table, numbers)
+    rows, followers = _pairs(table, numbers, readings)
     every = parse_row(table.get(BEGIN, ""))
     alone = np.array([every.get(sign, 1) for sign in numbers]) / max(1, sum(every.values()))
-    alone = alone[followers["number"]]
+    alone = alone[readings[followers["number"]]]
     first = np.repeat(np.arange(len(numbers)), rows["high"] - rows["low"])
     different, total = rows["different"][first], rows["total"][first]
     followers["value"] = np.log((followers["value"] + different * alone) / (total + different) / alone)
@@ -168,10 +206,10 @@ class LongLattice:
 
         Raises ValueError, naming the place, where no word can stand.
         """
-        ends, arcs = _arcs(slots, numbers)
+        ends, spans = _spans(slots, numbers)
         weights = numbers.model.weights
         node_ends, nodes, ways = search(
-            ends, arcs, numbers.tables, previous, weights.unseen, weights.hanzi, kept, count)
+            ends, spans, numbers.tables, previous, weights.unseen, weights.hanzi, kept, count)
         return cls(numbers, node_ends, nodes, ways, len(slots))
 
     def up_to(self, most: int) -> "LongLattice":
@@ -213,10 +251,11 @@ class LongLattice:
         return list(different.values())
 
     def _words(self, node: int, place: int) -> tuple[str, ...]:
+        entries, nodes, places = self.nodes["entry"], self.ways["node"], self.ways["place"]
         words = []
         while node != ROOT:
-            words.append(self.numbers.names[self.nodes["entry"][node]])
-            node, place = self.ways[["node", "place"]][node, place].tolist()
+            words.append(self.numbers.names[entries[node]])
+            node, place = nodes[node, place], places[node, place]
         return tuple(reversed(words))
 
     def log_prob(self, hanzi: str) -> float:
@@ -226,27 +265,25 @@ class LongLattice:
         return float(np.logaddexp.reduce(sums[self._last])) - self.total
 
 
-def _arcs(slots: Sequence[Slot], numbers: Numbers) -> tuple[np.ndarray, np.ndarray]:
-    """Arcs by their ends: those that end at place p are `ends[p]` to `ends[p + 1]`."""
+def _spans(slots: Sequence[Slot], numbers: Numbers) -> tuple[np.ndarray, np.ndarray]:
+    """Spans by their ends: those that end at place p are `ends[p]` to `ends[p + 1]`."""
     rows = [(end, start, *numbers.rows.get(" ".join(written), (0, 0)), sound)
             for start, end, written, _, sound in grow_words(slots, numbers.model)]
-    end, start, low, high, sound = np.array(sorted(rows, key=lambda row: row[0])).T
-    size = (high - low).astype(np.int64)
-    refuse_gaps(slots, set(end[(end - start == 1) & (size > 0)].tolist()))
-    arcs = np.zeros(size.sum(), ARC)
-    arcs["start"], arcs["sound"] = np.repeat(start, size), np.repeat(sound, size)
-    arcs["entry"] = np.arange(len(arcs)) + np.repeat(low - np.cumsum(size) + size, size)
-    return np.searchsorted(np.repeat(end, size), np.arange(len(slots) + 2)), arcs
+    spans = np.array(rows, SPAN)
+    spans = spans[np.argsort(spans["end"], kind="stable")]
+    spans = spans[spans["low"] < spans["high"]]
+    refuse_gaps(slots, set(spans["end"][spans["end"] - spans["start"] == 1].tolist()))
+    return np.searchsorted(spans["end"], np.arange(len(slots) + 2)), spans
 
 
 # Compiled
 
 
 @compiled
-def search(arc_ends, arcs, tables, previous, unseen, hanzi, kept, count):
+def search(span_ends, spans, tables, previous, unseen, hanzi, kept, count):
     """Ends, nodes and ways, as in `LongLattice`."""
-    places = len(arc_ends) - 2
-    most = 1 + places * kept + arc_ends[-1] - arc_ends[-2]
+    places = len(span_ends) - 2
+    most = 1 + places * kept + _size(spans[span_ends[-2]:])
     ends, nodes = np.zeros(places + 2, np.int64), np.zeros(most, NODE)
     ways = np.zeros((most, count), WAY)
     for node in range(most):
@@ -256,21 +293,15 @@ def search(arc_ends, arcs, tables, previous, unseen, hanzi, kept, count):
     _know(nodes[ROOT], previous, tables, unseen, hanzi)
     ends[1] = size = 1
     for place in range(1, places + 1):
-        ending = arcs[arc_ends[place]:arc_ends[place + 1]]
-        sums, weights = np.empty(len(ending)), np.empty((len(ending), kept))
-        for one in range(len(ending)):
-            before = nodes[ends[ending[one]["start"]]:ends[ending[one]["start"] + 1]]
-            _weigh(weights[one], before, ending[one], tables.entries, tables.after_words,
-                   tables.after_hanzi)
-            sums[one] = _sum(before, weights[one])
-        order = np.argsort(-sums, kind="mergesort")
+        ending = spans[span_ends[place]:span_ends[place + 1]]
+        arcs, weights = _arcs(ending, ends, nodes, tables, kept)
+        order = np.argsort(-arcs["forward"], kind="mergesort")
         for one in order if place == places else order[:kept]:
-            node = nodes[size]
-            node["start"], node["sound"] = ending[one]["start"], ending[one]["sound"]
-            node["forward"] = sums[one]
-            _know(node, ending[one]["entry"], tables, unseen, hanzi)
-            _find_ways(ways[size], ways, ends[node["start"]], ends[node["start"] + 1], weights[one],
-                       tables.entries[node["entry"]])
+            node, arc = nodes[size], arcs[one]
+            node["start"], node["sound"], node["forward"] = arc["start"], arc["sound"], arc["forward"]
+            _know(node, arc["entry"], tables, unseen, hanzi)
+            _find_ways(ways[size], ways, ends[arc["start"]], ends[arc["start"] + 1], weights[one],
+                       tables.entries[arc["entry"]])
             size += 1
         ends[place + 1] = size
     return ends, nodes[:size], ways[:size]
@@ -281,16 +312,20 @@ def spelt(ends, nodes, tables, signs):
     """For each node, the logarithm of the sum over the paths that spell these hanzi."""
     sums = np.full(len(nodes), -np.inf)
     sums[ROOT] = 0.0
+    spans, weights = np.empty(1, SPAN), np.empty((1, len(nodes)))
     for place in range(1, len(signs) + 1):
         for number in range(ends[place], ends[place + 1]):
             node = nodes[number]
             if tables.entries[node["entry"]]["spelling"] == _spelling(signs[node["start"]:place]):
                 total = -np.inf
-                for old in range(ends[node["start"]], ends[node["start"] + 1]):
+                spans[0]["low"], spans[0]["high"] = node["entry"], node["entry"] + 1
+                spans[0]["sound"] = node["sound"]
+                low, high = ends[node["start"]], ends[node["start"] + 1]
+                _weigh(weights, nodes[low:high], spans[0], tables.entries, tables.after_words,
+                       tables.after_hanzi)
+                for old in range(low, high):
                     if sums[old] > -np.inf:
-                        total = np.logaddexp(total, sums[old] + _weight(
-                            nodes[old], node, tables.entries[node["entry"]], tables.after_words,
-                            tables.after_hanzi))
+                        total = np.logaddexp(total, sums[old] + weights[0, old - low])
                 sums[number] = total
     return sums
 
@@ -308,10 +343,10 @@ def _know(node, entry, tables, unseen, hanzi):
     """Note what may follow an entry: of NOTHING, BEGIN."""
     node["entry"] = entry
     word = tables.words[0 if entry == NOTHING else tables.entries[entry]["word"]]
-    node["low"], node["high"] = word["low"], word["high"]
     node["new"] = unseen * word["different"]
     node["total"] = word["total"] + node["new"]
     if node["new"] > 0:
+        node["low"], node["high"] = word["low"], word["high"]
         node["unseen"] = np.log(node["new"] / node["total"])
     if entry != NOTHING:
         last = tables.hanzi[tables.entries[entry]["last"]]
@@ -320,11 +355,76 @@ def _know(node, entry, tables, unseen, hanzi):
 
 
 @compiled
-def _weigh(weights, before, arc, entries, after_words, after_hanzi):
-    """What an arc weighs after each of the nodes before it."""
-    entry = entries[arc["entry"]]
+def _size(spans):
+    size = 0
+    for span in spans:
+        size += span["high"] - span["low"]
+    return size
+
+
+@compiled
+def _arcs(spans, ends, nodes, tables, kept):
+    """The arcs of spans, and what each weighs after each of the nodes before it."""
+    size = _size(spans)
+    arcs, weights = np.empty(size, ARC), np.empty((size, kept))
+    low = 0
+    for span in spans:
+        high = low + span["high"] - span["low"]
+        before = nodes[ends[span["start"]]:ends[span["start"] + 1]]
+        _weigh(weights[low:high], before, span, tables.entries, tables.after_words, tables.after_hanzi)
+        for one in range(low, high):
+            arcs[one]["entry"] = span["low"] + one - low
+            arcs[one]["start"], arcs[one]["sound"] = span["start"], span["sound"]
+            arcs[one]["forward"] = _sum(before, weights[one])
+        low = high
+    return arcs, weights
+
+
+@compiled
+def _weigh(weights, before, span, entries, after_words, after_hanzi):
+    """What the arcs of a span weigh after each of the nodes before it, by the formula of `WordModel`.
+
+    Of what was seen after a node, that which is read as the span lies together: it is found once, and
+    each of it put where it belongs. To look up each arc by itself takes three times as long.
+    """
+    first, entries = span["low"], entries[span["low"]:span["high"]]
+    lowest = entries["first"].min()
+    attraction, other = np.empty(entries["first"].max() + 1 - lowest), np.empty(len(entries))
     for old in range(len(before)):
-        weights[old] = _weight(before[old], arc, entry, after_words, after_hanzi)
+        node = before[old]
+        _attract(attraction, node, lowest, after_hanzi)
+        for one in range(len(entries)):
+            other[one] = (entries[one]["frequency"]
+                          + node["hanzi"] * attraction[entries[one]["first"] - lowest])
+            weights[one, old] = span["sound"] + entries[one]["reading"] + (other[one] + node["unseen"])
+        place = _lower(after_words, node["low"], node["high"], first)
+        while place < node["high"] and after_words[place]["number"] < span["high"]:
+            one = after_words[place]["number"] - first
+            weights[one, old] = span["sound"] + entries[one]["reading"] + np.log((
+                after_words[place]["value"] + node["new"] * np.exp(other[one])) / node["total"])
+            place += 1
+
+
+@compiled
+def _attract(attraction, node, lowest, after_hanzi):
+    """How much the last hanzi of a node attracts those numbered from `lowest` on."""
+    attraction[:] = node["attraction"]
+    place = _lower(after_hanzi, node["hanzi_low"], node["hanzi_high"], lowest)
+    while place < node["hanzi_high"] and after_hanzi[place]["number"] < lowest + len(attraction):
+        attraction[after_hanzi[place]["number"] - lowest] = after_hanzi[place]["value"]
+        place += 1
+
+
+@compiled
+def _lower(followers, low, high, number):
+    """The first place from `low` on whose number is not less; `high` if there is none."""
+    while low < high:
+        middle = (low + high) // 2
+        if followers[middle]["number"] < number:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @compiled
@@ -365,33 +465,3 @@ def _insert(found, score, spelling, node, place):
         low -= 1
     found[low]["score"], found[low]["spelling"] = score, spelling
     found[low]["node"], found[low]["place"] = node, place
-
-
-@inlined
-def _weight(before, arc, entry, after_words, after_hanzi):
-    """What an arc weighs after a node, by the formula of `WordModel`."""
-    other = entry["frequency"]
-    if before["hanzi"] > 0:
-        place = _find(after_hanzi, before["hanzi_low"], before["hanzi_high"], entry["first"])
-        other += before["hanzi"] * (
-            before["attraction"] if place == NOTHING else after_hanzi[place]["value"])
-    if before["new"] > 0:
-        place = _find(after_words, before["low"], before["high"], entry["word"])
-        if place == NOTHING:
-            other += before["unseen"]
-        else:
-            other = np.log((after_words[place]["value"] + before["new"] * np.exp(other)) / before["total"])
-    return arc["sound"] + entry["reading"] + other
-
-
-@inlined
-def _find(followers, low, high, number):
-    """The place of a number, or NOTHING."""
-    end = high
-    while low < high:
-        middle = (low + high) // 2
-        if followers[middle]["number"] < number:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < end and followers[low]["number"] == number else NOTHING

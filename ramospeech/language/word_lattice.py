@@ -14,19 +14,20 @@ from heapq import nlargest
 from math import exp, inf, log
 from typing import NamedTuple
 
-from ramospeech.language.word_model import BEGIN, LONGEST, WordModel
+from ramospeech.language.word_model import BEGIN, WordModel
 
 KEPT = 16  # of about a hundred arcs that end at a place, those that others follow
 Slot = Mapping[str, float]  # the syllables that may stand at a place, with their weights (logarithms)
 
 
 class Arc(NamedTuple):
-    """A word over the slots `start` to `end`."""
+    """A word, in one of its readings, over the slots `start` to `end`."""
 
     start: int
     end: int
     word: str
-    syllables: tuple[str, ...]
+    written: tuple[str, ...]  # as a dictionary writes it
+    syllables: tuple[str, ...]  # as it was said
     frequency: float  # the logarithm of the word's, by itself
     sound: float  # the sum of the weights of its syllables
 
@@ -43,7 +44,7 @@ class Writing(NamedTuple):
         return "".join(self.words)
 
 
-ROOT = Arc(0, 0, BEGIN, (), 0.0, 0.0)
+ROOT = Arc(0, 0, BEGIN, (), (), 0.0, 0.0)
 Steps = list[dict[Arc, dict[Arc, float]]]
 
 
@@ -112,7 +113,7 @@ class Lattice:
 def _arcs_by_end(slots: Sequence[Slot], model: WordModel) -> list[list[Arc]]:
     ending: list[list[Arc]] = [[ROOT]] + [[] for _ in slots]
     for start, end, written, said, sound in grow_words(slots, model):
-        ending[end] += [Arc(start, end, word, said, frequency, sound)
+        ending[end] += [Arc(start, end, word, written, said, frequency, sound)
                         for word, frequency in model.readings(written).items()]
     refuse_gaps(slots, {end for end, arcs in enumerate(ending) if any(
         arc.start == end - 1 for arc in arcs)})
@@ -138,7 +139,9 @@ def grow_words(
     for start in range(len(slots)):
         begun: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {
             (syllable,): ((said,), sound) for syllable, (said, sound) in first[start].items()}
-        for end in range(start + 1, min(start + LONGEST, len(slots)) + 1):
+        end = start
+        while begun:
+            end += 1
             for written, (all_said, sound) in begun.items():
                 yield start, end, written, all_said, sound
             begun = {(*written, syllable): ((*all_said, said), sound + weight)

@@ -43,7 +43,7 @@ class Weights(NamedTuple):
     unseen: float = 6.0  # how much each different follower of a word speaks for unseen ones
     hanzi: float = 0.5  # how much the two hanzi that meet between words count
     # By other lists, where 2 to 6 hardly differ: benchmarks/neutral_tones.py.
-    neutral: float = 5.0  # the price of a neutral tone for a full one, or the other way in a word
+    neutral: float = 6.0  # the price of a neutral tone for a full one, or the other way in a word
 
 
 class Followers(NamedTuple):
@@ -73,10 +73,14 @@ class WordModel:
     weights: Weights = Weights()
 
     def __post_init__(self) -> None:
-        for name in ("readings", "begins_word", "_with_other_tone", "after_word", "after_hanzi",
-                     "attraction"):  # asked over and over
-            remembered = lru_cache(maxsize=1 << 18)(getattr(self, name))
-            object.__setattr__(self, name, remembered)
+        self._remember(1 << 18, "readings", "begins_word", "_with_other_tone", "after_word",
+                       "after_hanzi", "attraction")
+        self._remember(1 << 13, "spoken_as")  # of what is typed; what is heard hardly repeats
+
+    def _remember(self, most: int, *names: str) -> None:
+        """The answers of what is asked over and over."""
+        for name in names:
+            object.__setattr__(self, name, lru_cache(maxsize=most)(getattr(self, name)))
 
     @classmethod
     def load(cls, folder: Path = TABLES, weights: Weights = Weights()) -> "WordModel":
