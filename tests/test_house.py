@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -13,8 +14,10 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from test_imports import FLOOR, FLOORS, GRAPH, package_of
 
 from ramospeech import __version__
+from ramospeech.cli.main import build_parser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODULES = sorted((REPOSITORY / "ramospeech").rglob("*.py"))
@@ -66,6 +69,15 @@ def test_every_module_and_public_function_says_what_it_is_for():
     # Their functions are commands and table rows.
     allowed = re.compile("(main|flags|listen|transcribe|speech2text|evaluate|train|check_env).py:")
     assert [name for name in silent if not allowed.match(name)] == []
+
+
+def test_functions_are_short():
+    """A dozen lines are usual; with decorators, signature and docstring none has more than 40."""
+    long = []
+    for path in [*MODULES, *sorted((REPOSITORY / "tools").glob("*.py"))]:
+        long += [f"{path.name}: {node.name}" for node in ast.walk(ast.parse(path.read_text()))
+                 if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 40]
+    assert long == []
 
 
 def test_ci_calls_what_the_readme_says():
@@ -165,7 +177,6 @@ def test_the_licence_of_the_model():
 # The README and the pages in docs/
 
 
-README = (REPOSITORY / "README.md").read_text()
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
@@ -181,10 +192,55 @@ def test_links_in_a_page_lead_somewhere(page):
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
-def test_targets_in_the_readme_are_in_the_makefile():
-    targets = set(re.findall(r"\bmake ([a-z][a-z-]+)", README))
+FOLDERS = "ramospeech|tools|benchmarks|tests|docs|notebooks|data_config|models|findings"
+PACKAGES = "|".join(path.parent.name for path in sorted((REPOSITORY / "ramospeech").glob("*/__init__.py")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_paths_in_a_page_exist(page):
+    """From the root; in docs/ also from ramospeech/, as these pages say."""
+    roots = [REPOSITORY] if page.parent == REPOSITORY else [REPOSITORY, REPOSITORY / "ramospeech"]
+    paths = re.findall(rf"(?<![\w./-])(?:{FOLDERS}|{PACKAGES})/[\w./-]*[\w/]", page.read_text())
+    assert paths
+    assert [path for path in paths if not any((root / path).exists() for root in roots)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_targets_in_a_page_are_in_the_makefile(page):
+    targets = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)`", page.read_text()))
     makefile = (REPOSITORY / "Makefile").read_text()
-    assert targets and all(re.search(rf"^{target}:", makefile, re.M) for target in targets)
+    assert targets or page.name != "README.md"
+    assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.M)] == []
+
+
+COMMANDS = [line for page in PAGES for block in re.findall(r"^```\n(.*?)^```", page.read_text(), re.M | re.S)
+            for line in block.replace("\\\n", " ").splitlines() if re.match(r"(\$ )?ramospeech ", line)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_in_a_page_are_understood(command):
+    _, *arguments = shlex.split(command.removeprefix("$ "), comments=True)
+    assert build_parser().parse_args(arguments).run
+
+
+def test_the_diagram_shows_what_imports_what():
+    """Every arrow is an import, and every import is an arrow or follows from several."""
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    arrows = set(re.findall(r"^ +(\w+) --> (\w+)$", page, re.M))
+    found = {(package_of(module), package_of(other)) for module, others in GRAPH.items() for other in others}
+    found = {(upper, lower) for upper, lower in found if upper not in (lower, "__main__")}
+    assert arrows <= found
+    below = {package: {package} for floor in FLOORS for package in floor}
+    for package in below:  # from the lowest floor up
+        below[package] |= {far for upper, lower in arrows if upper == package for far in below[lower]}
+    assert [(upper, lower) for upper, lower in found if lower not in below[upper]] == []
+
+
+def test_the_page_on_architecture_has_every_package_on_its_floor():
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.M)
+    assert {(int(floor), package) for floor, package in rows} == {
+        (number + 1, package) for package, number in FLOOR.items() if package != "__main__"}
 
 
 # The notebooks
@@ -300,4 +356,4 @@ def test_a_wheel_holds_what_the_package_needs(tmp_path):
         assert f"ramospeech/{path.relative_to(REPOSITORY)}" in names
     for licence in ("LICENSE", "NOTICE", "models/LICENSE"):
         assert any(name.endswith(f".dist-info/licenses/{licence}") for name in names)
-    assert not any(name.startswith(("tests", "notebooks")) for name in names)
+    assert not any(name.startswith(("tests", "notebooks", "tools")) for name in names)

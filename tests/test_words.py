@@ -1,0 +1,33 @@
+"""Replaced words that may not come back; docs/style.md has the glossary."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REPLACED = {  # a pattern, and what to write instead
+    r"inventor(y|ies)": "vocabulary",
+    r"flat[ -_]starts?": "uniform segmentation",
+    r"whatever is wrong": "what is wrong",
+}
+
+
+def sources() -> dict[str, str]:
+    """Name and text of everything that a reader sees."""
+    patterns = ("ramospeech/**/*.py", "ramospeech/**/*.html", "tools/*.py", "docs/*.md", "docs/*.py",
+                "benchmarks/*.py", "data_config/*.py", "README.md", "NOTICE", "Makefile")
+    paths = [path for pattern in patterns for path in sorted(REPOSITORY.glob(pattern))]
+    texts = {str(path.relative_to(REPOSITORY)): path.read_text(encoding="utf-8") for path in paths}
+    for path in sorted((REPOSITORY / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        texts[f"notebooks/{path.name}"] = "\n".join("".join(cell["source"]) for cell in cells)
+    return texts
+
+
+@pytest.mark.parametrize("pattern", REPLACED)
+def test_a_replaced_word_is_gone(pattern):
+    found = [f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]!r}, write: {REPLACED[pattern]}"
+             for name, text in sources().items() for match in re.finditer(pattern, text, re.I)]
+    assert not found, "\n".join(["", *found])
