@@ -3,7 +3,7 @@
     ramospeech prepare audio-cmn --root DIR
     python docs/draw_figures.py
 
-Reads the models that are shipped, and the curves of training runs (runs/NAME/tensorboard).
+Reads the shipped models, and the curves of training runs (runs/NAME/tensorboard).
 """
 
 from collections import Counter
@@ -44,21 +44,21 @@ def main() -> None:
 
 
 def draw_splicing() -> None:
-    """The beginning of one word, the end of another, what comes of them, and the real one."""
+    """Draw the beginning of one word, the end of another, the two spliced, and a real recording."""
     words = open_split("audio-cmn", "train")
     places = {utterance.hanzi: index for index, utterance in enumerate(words.utterances)}
     beginning, end, whole = (load_audio(words.audio_path(places[word])) for word in (*PARTS, WHOLE))
-    pictures = {"lv4": beginning, "yue4": end, "lve4, spliced": splice(beginning, end),
+    panels = {"lv4": beginning, "yue4": end, "lve4, spliced": splice(beginning, end),
                 "lve4, spoken": whole}
     figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), sharey=True, layout="constrained")
-    for axis, (title, waveform) in zip(axes, pictures.items()):
+    for axis, (title, waveform) in zip(axes, panels.items()):
         draw_spectrogram(axis, log_spectrogram(waveform), limits=(-6, 4))
         axis.set(title=title, ylabel="kHz" if axis is axes[0] else "")
     figure.savefig(FOLDER / "splicing.png", dpi=110)
 
 
 def draw_times_heard() -> None:
-    """How much is wrong of syllables that training heard seldom, and often; words, dev."""
+    """Draw the error rate on dev words by how often a syllable occurred in training."""
     words, dev = open_split("audio-cmn", "train"), open_split("audio-cmn", "dev")
     heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
@@ -78,10 +78,10 @@ def draw_times_heard() -> None:
 
 
 def draw_curves() -> None:
-    """The error on dev, epoch by epoch."""
+    """Draw the error rate on dev, epoch by epoch."""
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     for name, label in CURVES.items():
-        # Where a run went on with other data, its steps were counted anew: all of them are wanted.
+        # Runs that continued with other data restarted their step count: keep all of their steps.
         curve = EventAccumulator(f"runs/{name}/tensorboard", purge_orphaned_data=False).Reload()
         rates = [100 * event.value for event in curve.Scalars("syllable_error_rate/dev")]
         axis.plot(range(1, len(rates) + 1), rates, marker=".", label=label)
@@ -94,7 +94,7 @@ def draw_curves() -> None:
 
 
 def draw_voices() -> None:
-    """The four tones by some voices of ttskit: pitch over time."""
+    """Draw the pitch of the four tones over time, by some of ttskit's voices."""
     synthesiser = Synthesiser(find_wheel(data_dir() / "ttskit" / "recordings"))
     figure, axes = plt.subplots(1, 4, figsize=(10, 2.6), sharey=True, layout="constrained")
     for tone, axis in enumerate(axes, start=1):
@@ -110,7 +110,7 @@ def draw_voices() -> None:
 
 
 def draw_edges() -> None:
-    """The same syllables by the second speaker (of those to choose by), and by the first."""
+    """Draw the same syllables by the second speaker (from those for choosing) and by the first."""
     figure, axes = plt.subplots(2, 4, figsize=(10, 4.6), sharey=True, layout="constrained")
     for row, (speaker, split) in zip(axes, SPEAKER_SPLITS.items()):
         recordings = open_split("audio-cmn", split)

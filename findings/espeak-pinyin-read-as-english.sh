@@ -2,18 +2,18 @@
 # espeak-ng's Mandarin voice for pinyin reads some pinyin as English, without an error.
 #
 # Seen with espeakng-loader 0.2.4 (espeak-ng 1.52) under Python 3.11 on Linux x86-64, in voice
-# cmn-latn-pinyin. What espeak_TextToPhonemes answers:
+# cmn-latn-pinyin. espeak_TextToPhonemes returns:
 #     ma1     m'A55            Mandarin
-#     ma      (en)mA:(cmn)     a neutral tone, as pinyin writes it: an English word
+#     ma      (en)mA:(cmn)     a neutral tone, spelled without a number: an English word
 #     ge      (en)dZi:(cmn)    the letter G
 #     ne      (en)ni:(cmn)     "knee"
-#     ma5 ge5 ne5              Mandarin: written with a 5 they are read
+#     ma5 ge5 ne5              Mandarin: with a 5 they are read correctly
 #     yong2   j'ong35          Mandarin
 #     xiong2  (en)...tu:(cmn)  "kshong two"; so too qiong2 and jiong3, with or without a 5
-# One would have guessed that a voice for pinyin reads every syllable of pinyin as Mandarin, and
-# that a syllable which it cannot read is an error or silence. Who makes speech of pinyin with it
-# teaches English for the particles (ma, ne, de, le), and never hears of it.
-# The library is called directly, in phonemes only: no sound is played.
+# One would have expected a voice for pinyin to read every syllable of pinyin as Mandarin, and to report
+# an error or stay silent on a syllable that it cannot read. Speech data generated from pinyin with it
+# contain English in place of the particles (ma, ne, de, le), without a warning.
+# The script calls the library directly, and only for phonemes: no sound is played.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -32,7 +32,7 @@ MANDARIN = ["ma1", "ma5", "ge5", "ne5", "de5", "le5", "yong2", "xing2"]
 
 library = ctypes.CDLL(espeakng_loader.get_library_path())
 library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-link = os.path.join(tempfile.mkdtemp(dir=sys.argv[1]), "espeak-ng-data")  # it holds 160 bytes of path
+link = os.path.join(tempfile.mkdtemp(dir=sys.argv[1]), "espeak-ng-data")  # it has room for 160 bytes of path
 os.symlink(espeakng_loader.get_data_path(), link)
 assert library.espeak_Initialize(2, 0, link.encode(), 0x8000) == 22050
 assert library.espeak_SetVoiceByName(b"cmn-latn-pinyin") == 0

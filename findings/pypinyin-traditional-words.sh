@@ -1,12 +1,12 @@
 #!/bin/bash
 # pypinyin 0.55.0, opencc 1.4.2, Linux.
 #
-# pypinyin says that it reads traditional text, and it knows each traditional hanzi. But its phrases are
-# simplified ones almost throughout: where the reading of a hanzi hangs on the word, the traditional
-# spelling of the word gets the most common reading of each hanzi, without a warning. 銀行 (bank) is
+# pypinyin documents support for traditional text, and it knows each traditional hanzi. But almost all of
+# its phrases are simplified: if the pronunciation of a hanzi depends on the word, the traditional
+# spelling gets the most common pronunciation of each hanzi, without a warning. 銀行 (bank) becomes
 # yin2 xing2, 银行 yin2 hang2; 重慶 (Chongqing) zhong4 qing4, 重庆 chong2 qing4; 音樂 (music) yin1 le4,
-# 音乐 yin1 yue4. One would have guessed one reading for both spellings of a word. Simplified first (by
-# OpenCC's tw2s), both are read alike.
+# 音乐 yin1 yue4. One would have expected the same pinyin for both spellings of a word. If the text is
+# simplified first (by OpenCC's tw2s), the pinyin is the same.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

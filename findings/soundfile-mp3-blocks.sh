@@ -1,14 +1,14 @@
 #!/bin/bash
 # soundfile 0.14.0 (libsndfile 1.2.2, libmpg123), NumPy 2.4.6, Linux.
 #
-# An MP3 file read in blocks with SoundFile.read() differs from the same file read at once, behind
-# each block. One would guess that reading on gives the samples that follow. But soundfile seeks after
-# each read to where it is already; mpg123 then drops its bit reservoir, and says on standard error
-# "part2_3_length ... too large for available bit count". A subclass whose seekable() is False reads
-# the same samples in blocks as at once.
+# An MP3 file read in blocks with SoundFile.read() differs after each block boundary from the same file
+# read at once. One would have expected each read to return the samples that follow. But after every
+# read, soundfile seeks to its current position; mpg123 then discards its bit reservoir, and prints
+# "part2_3_length ... too large for available bit count" to standard error. A subclass whose seekable()
+# returns False reads the same samples in blocks as at once.
 #
-# And where the file has no Xing/Info header, `frames` is an estimate from its size: a file of variable
-# rate, its header frame cut off, is read to about half of its length, without an error.
+# And if the file has no Xing/Info header, `frames` is an estimate from its size: a file of variable bit
+# rate without its header frame is read to about half of its length, without an error.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
