@@ -1,10 +1,10 @@
-"""Training steps with glibc's memory as it is, and with GLIBC_TUNABLES that keep it.
+"""Compare training steps with glibc's default memory management and with GLIBC_TUNABLES.
 
     python benchmarks/allocator.py
 
-By default glibc gives large tensors back to the system after every use, and gets them anew, page by
-page. The tunables (glibc 2.35 and later, so Linux only) keep what was once taken, in large pages.
-They must be there when Python starts; so each kind runs in processes of its own, which take turns.
+By default glibc returns large tensors to the system after every use, and allocates them again page by
+page. The tunables (glibc 2.35 and later, so Linux only) keep allocated memory, in large pages. They
+must be set when Python starts, so each variant runs in its own processes, which take turns.
 Prints a table and writes benchmarks/allocator.json.
 """
 

@@ -1,12 +1,12 @@
-"""How long decoders take: ours, flashlight-text's and the step-by-step Python, side by side.
+"""Compare the speed of decoders: ours, flashlight-text, and plain Python.
 
     pip install -e '.[benchmarks]'
     python benchmarks/decoders.py
 
 Prints a table and writes benchmarks/decoders.json. 200 frames of 1,215 classes: posteriors of the
 shipped model (utterances of mini's test list, one after another) and flat ones. CPU time of one
-thread, the best of some turns that the fast ones take in rotation; the Python versions have one turn.
-Compilation is timed apart. All must agree with the plain search of the same width.
+thread, the minimum over several rounds for the fast decoders, and one round for plain Python.
+Compilation is excluded. Ours must agree with plain Python at the same beam size.
 """
 
 import json
@@ -113,7 +113,7 @@ def compare(log_probs: Tensor) -> dict[str, dict]:
 
 
 def table(facts: dict) -> list[str]:
-    """The results as the README shows them."""
+    """Return the table in the README."""
     lines = []
     for kind, rows in facts["posteriors"].items():
         lines += ["", f"| {kind} | ms | times ours | score | tokens as the plain search |",

@@ -1,12 +1,12 @@
-"""What several workers are worth: Horovod, DistributedDataParallel, and two trainings side by side.
+"""Measure the efficiency of two workers: Horovod, DistributedDataParallel, and independent trainings.
 
     python benchmarks/distributed.py [PRESET] [ROUNDS]
 
-Prints a table and writes benchmarks/distributed.json. Two processes of one thread each take turns at
-the same batches, held in memory: one of them alone, both without a word, both with Horovod, both with
-DistributedDataParallel over Gloo. So what else the machine does meets all alike: quote the ratios.
-Then the time that one process needs to start with a list as long as AISHELL's, and its memory; and
-where there is a GPU, how fast one is in float32 and in bfloat16.
+Prints a table and writes benchmarks/distributed.json. Two processes of one thread each train on the same
+batches, held in memory, in turns: one of them alone, both independently, both with Horovod, and both
+with DistributedDataParallel over Gloo. Other load on the machine affects all alike, so quote the ratios.
+Also measures the time and memory that one process needs to start with a list as long as AISHELL's and,
+on a GPU, the speed of one process in float32 and in bfloat16.
 """
 
 import json

@@ -1,10 +1,10 @@
-"""Judge the shipped model on voices and words that it never heard, and write down what came out.
+"""Evaluate the shipped model on voices and words that it was not trained on.
 
     ramospeech prepare audio-cmn --root DIR
     python benchmarks/evaluate_shipped.py
 
 Writes models/audio-cmn-results.json, which notebook 3 shows, and prints the table of the README.
-Dev has chosen the model; the other lists are for reading once.
+The model was chosen on dev; the other lists are evaluated only once.
 """
 
 import json
@@ -18,10 +18,10 @@ from ramospeech.utils.files import write_text
 
 RESULTS = SHIPPED_MODEL.with_name("audio-cmn-results.json")
 LISTS = {
-    ("audio-cmn", "dev"): "words held out, dev",
-    ("audio-cmn", "test"): "words held out, test",
+    ("audio-cmn", "dev"): "held-out words, dev",
+    ("audio-cmn", "test"): "held-out words, test",
     ("audio-cmn", "syllables"): "another speaker's syllables",
-    ("mini", "test"): "phrases of unheard robots",
+    ("mini", "test"): "phrases by unheard synthetic voices",
 }
 
 
@@ -36,8 +36,8 @@ def main() -> None:
 
 
 def table(results: list[dict]) -> list[str]:
-    """The results as the README shows them."""
-    lines = ["| judged on | utterances | toned syllables | base syllables | tones |",
+    """Return the table in the README."""
+    lines = ["| test data | utterances | toned syllables | base syllables | tones |",
              "| --- | --- | --- | --- | --- |"]
     for facts in results:
         lines.append(_row(LISTS[facts["corpus"], facts["split"]], facts))

@@ -1,9 +1,9 @@
-"""How fast one core reads audio and makes features of it, as a multiple of real time.
+"""Measure how fast one core decodes audio and computes features, as a multiple of real time.
 
     python benchmarks/features.py
 
-Prints a table and writes benchmarks/features.json. The audio is that of mini, written anew in each
-format; a multiple of 1,000 means: an hour of audio in 3.6 seconds.
+Prints a table and writes benchmarks/features.json. The audio is that of mini, converted to each
+format; a multiple of 1,000 means an hour of audio in 3.6 seconds.
 """
 
 import json
@@ -106,7 +106,7 @@ def multiple(waveforms: list[Tensor], work: Callable[[int], object]) -> int:
 
 
 def table(facts: dict) -> list[str]:
-    """The results as the README shows them."""
+    """Return the table in the README."""
     return [(f"{facts['command']} at commit {facts['commit']}, {facts['hardware']}, load before it "
              f"{facts['load_before']:.1f}"), "",
             "| one core | times real time |", "| --- | --- |",

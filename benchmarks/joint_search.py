@@ -1,11 +1,11 @@
-"""What the words of the language mend in what the shipped model hears: hanzi errors on audio-cmn.
+"""Measure what the joint search with words corrects: hanzi error rates of the shipped model.
 
     ramospeech prepare audio-cmn --root DIR
     python benchmarks/joint_search.py --tune     # on dev, as a table
-    python benchmarks/joint_search.py            # on test, with what was chosen by dev
+    python benchmarks/joint_search.py            # on test, with the weights chosen on dev
 
-Compared are the hanzi of the greedy syllables (the most probable writing of each recording), and
-those of the joint search over the n best of the prefix beam. Writes benchmarks/joint_search.json.
+Compares the hanzi of the greedy syllables (the most probable conversion of each recording) with those
+of the joint search over the n best of the prefix beam search. Writes benchmarks/joint_search.json.
 """
 
 import json
@@ -127,9 +127,9 @@ def main() -> None:
 
 
 def table(facts: dict) -> list[str]:
-    """The results as the README shows them."""
+    """Return the table in the README."""
     rows = [f"| {name} | {facts['hanzi_error'][kind]:.1%} | {facts['syllable_error'][kind]:.1%} |"
-            for name, kind in (("as heard", "greedy"), ("with the words", "joint"))]
+            for name, kind in (("first-pass hypothesis", "greedy"), ("joint search with the words", "joint"))]
     return ["| audio-cmn test | hanzi wrong | toned syllables wrong |", "| --- | --- | --- |", *rows,
             "", f"By `{facts['command']}` at commit {facts['commit']}."]
 

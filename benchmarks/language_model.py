@@ -1,4 +1,4 @@
-"""What the shipped language model does to syllable error: weights tried on dev, test read once.
+"""Measure the effect of the shipped language model; weights are tuned on dev, test is evaluated once.
 
     ramospeech prepare audio-cmn --root DIR
     python benchmarks/language_model.py
@@ -89,7 +89,7 @@ def _error(split: Split, posteriors: Posteriors, vocabulary: Vocabulary, setting
 
 
 def table(facts: dict) -> list[str]:
-    """The results as the README shows them."""
+    """Return the table in the README."""
     lines = ["| toned syllables wrong | greedy | prefix beam | with language model | weight, bonus |",
              "| --- | --- | --- | --- | --- |"]
     for corpus, row in facts["corpora"].items():

@@ -1,11 +1,11 @@
-"""Are batches ready before the model needs them? Training, against the same batches in memory.
+"""Measure whether training waits for data, compared with the same batches in memory.
 
     python benchmarks/loader.py [CORPUS]
 
-Prints a table and writes benchmarks/loader.json: how much audio a second is trained on from a list of
-batches in memory (forward, backward and step, and nothing else), and how much from the recordings
-(decoded in an epoch before). Both take turns, so that what else the machine does meets both. The
-ratio is 1 where training never waits for data.
+Prints a table and writes benchmarks/loader.json: seconds of audio per second that are trained on
+from batches in memory (only forward pass, backward pass and step), and from the recordings (decoded in
+an earlier epoch). Both take turns, so that other load on the machine affects both. A ratio of 1 means
+that training never waits for data.
 """
 
 import json
@@ -65,7 +65,7 @@ def measure(split: Split, preset: str, workers: int, device: str) -> dict:
 
 
 def train_on(trainer: Trainer, batches: Iterable[Batch]) -> float:
-    """The seconds that it takes."""
+    """Return the time in seconds."""
     started = time.perf_counter()
     for batch in batches:
         trainer.train_batch(batch)
@@ -73,7 +73,7 @@ def train_on(trainer: Trainer, batches: Iterable[Batch]) -> float:
 
 
 def heading(facts: dict) -> list[str]:
-    """Of the table that the README shows; audio in seconds a second."""
+    """Return the head of the table; speeds are seconds of audio per second."""
     return [(f"{facts['command']} at commit {facts['commit']}, {facts['hardware']} of "
              f"{facts['cores']} cores, load before it {facts['load_before']:.1f}"), "",
             "| preset | workers | from memory | from recordings | ratio |",

@@ -1,8 +1,8 @@
-"""How fast a line of 100,000 syllables becomes hanzi, beside the plain lattice on short runs of it.
+"""Measure the conversion of a line of 100,000 syllables to hanzi, and of short runs with the plain lattice.
 
     python benchmarks/long_line.py
 
-The text is `mini`'s list to train on, over and over.
+The text is `mini`'s training list, repeated.
 """
 
 import resource

@@ -1,11 +1,11 @@
-"""What the losses cost alone: time and memory of forward and backward, beside the least there is.
+"""Measure time and memory of the losses alone, forward and backward, against a lower bound.
 
     python benchmarks/loss_cost.py
 
 CTC is PyTorch's, with its log-softmax; `plain ace` is the formula in four lines of torch; `move`
-reads the logits and writes as many numbers into new memory, which is the least that any loss with a
-gradient must do. All take turns in one process, on one thread, in CPU time; the median of the turns
-counts. On a GPU, where there is one, the same by the clock. Writes benchmarks/loss_cost.json.
+reads the logits and writes as many numbers into new memory, the least that any loss with a gradient
+must do. All take turns in one process, on one thread; the result is the median CPU time. On a GPU, if
+there is one, it is the wall-clock time. Writes benchmarks/loss_cost.json.
 """
 
 import ctypes

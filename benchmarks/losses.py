@@ -1,14 +1,14 @@
-"""CTC against ACE on speech: errors on unseen voices, and what the losses themselves cost.
+"""Compare CTC and ACE on speech: error rates on unseen voices, and the cost of the losses.
 
     python benchmarks/losses.py
 
-Trains the lesson preset without its LSTM on `mini`, an output frame each 160 ms, with each loss as
-many steps, from three seeds; with ACE beside CTC in several weights; and, with a frame each 80 ms,
-CTC, and ACE as its paper has it. After every epoch it notes the CPU seconds of the training so far,
-on one thread, and the error on dev; after the last that on test. The voices of both are in no other
-list. All choices were made on dev.
+Trains the lesson preset without its LSTM on `mini`, with an output frame every 160 ms, for the same
+number of steps with each loss, from three seeds; with several weights of ACE added to CTC; and, with a
+frame every 80 ms, CTC, and ACE as in its paper. After every epoch it records the CPU seconds of the
+training so far, on one thread, and the error rate on dev; after the last epoch also that on test. The
+voices of both are in no other list. All choices were made on dev.
 
-Writes benchmarks/losses.json after each run; those that are in it already are not run again. Then
+Writes benchmarks/losses.json after each run; runs that are already in it are not repeated. Then runs
 benchmarks/loss_cost.py, which measures the losses alone.
 """
 

@@ -1,10 +1,10 @@
-"""What a telephone's rate costs: the shipped model's errors at 16 kHz, and at 8 kHz.
+"""Compare the shipped model's error rates at 16 kHz and at the telephone's 8 kHz.
 
     ramospeech prepare audio-cmn --root DIR
     python benchmarks/low_rate.py
 
-Reads the words of the list dev as they are, and taken down to 8,000 samples a second and up again.
-Prints the share of toned syllables that are wrong.
+Evaluates the words of dev as recorded, and resampled to 8,000 samples per second and back.
+Prints the toned-syllable error rates.
 """
 
 import torch

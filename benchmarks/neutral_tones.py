@@ -87,7 +87,7 @@ def choose(dev: list[dict], count: int) -> float:
 
 
 def table(facts: dict) -> list[str]:
-    """The results as the README shows them."""
+    """Return the table in the README."""
     rows = [f"| {name} | {'never' if row['price'] == NEVER else format(row['price'], 'g')} | "
             f"{row['hanzi_wrong']:.2%} | {1 - row['words_wrong']:.1%} |"
             for name in ("dev", "test") for row in facts[name]]

@@ -1,14 +1,14 @@
-"""How often the hanzi are wrong when the pinyin is right.
+"""Measure how many hanzi are wrong if the pinyin is correct.
 
     python benchmarks/pinyin_to_hanzi.py aishell thchs   # the test lists of prepared corpora
-    python benchmarks/pinyin_to_hanzi.py TEXT            # a text file of hanzi, a sentence a line
+    python benchmarks/pinyin_to_hanzi.py TEXT            # a text file of hanzi, one sentence per line
     python benchmarks/pinyin_to_hanzi.py --tune          # weights on held-out sentences (slow)
 
-Each sentence counts once. Left out are those of `pinyin_to_hanzi_seen.txt`, which were looked at
-while the method was chosen, and those with Latin letters. The pinyin is pypinyin's reading of the
-hanzi, or the corpus's own. Beside the model stand its parts: words by themselves, without what
-follows what. Writes benchmarks/pinyin_to_hanzi.json, with the time that loading and a sentence take,
-in CPU seconds on one thread, and the memory of the tables.
+Each sentence counts once. Excluded are the sentences in `pinyin_to_hanzi_seen.txt`, which were seen
+while the method was chosen, and those with Latin letters. The pinyin is pypinyin's, or the corpus's
+own. For comparison, the words are also evaluated alone, without bigrams. Writes
+benchmarks/pinyin_to_hanzi.json, with the CPU seconds (on one thread) that loading and a sentence take,
+and the memory of the tables.
 """
 
 import argparse
@@ -114,10 +114,10 @@ def main(names: list[str]) -> None:
 
 
 def table(facts: dict) -> list[str]:
-    """The results as the README shows them."""
+    """Return the table in the README."""
     rows = [f"| {text['text']} | {text['label_source']} | {text['sentences']:,} | "
             f"{text['error_rate']:.1%} | {text['words_alone']:.1%} |" for text in facts["texts"]]
-    return ["| test list | pinyin by | sentences | hanzi wrong | without what follows what |",
+    return ["| test list | pinyin from | sentences | hanzi wrong | without word bigrams |",
             "| --- | --- | --- | --- | --- |", *rows,
             "", f"By `{facts['command']}` at commit {facts['commit']}"]
 

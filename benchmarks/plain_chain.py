@@ -1,8 +1,8 @@
-"""What the skip round the LSTM is worth: the lesson preset on mini, with it and without it.
+"""Compare the lesson preset on mini with and without the skip connection around the LSTM.
 
     python benchmarks/plain_chain.py [EPOCHS]
 
-Writes benchmarks/plain_chain.json, which notebook 3 shows: the error on dev after each epoch.
+Writes benchmarks/plain_chain.json, which notebook 3 shows: the error rate on dev after each epoch.
 """
 
 import json

@@ -1,11 +1,11 @@
-"""How soon `ramospeech speech2text` answers, and how fast it is.
+"""Measure the latency and the speed of `ramospeech speech2text`.
 
     python benchmarks/speech_to_text.py           # the first result, and a recording of 10 s
-    python benchmarks/speech_to_text.py --hour    # and a recording of an hour: minutes
+    python benchmarks/speech_to_text.py --hour    # also a recording of an hour (takes minutes)
 
 Writes benchmarks/speech_to_text.json. The recordings are phrases of mini's test list with pauses
-between them. CPU seconds tell what the work costs, whatever else the machine has to do; a first run,
-which compiles, is not counted.
+between them. Times are CPU seconds, which other load on the machine
+affects less; a first run, which compiles, is not counted.
 """
 
 import json
@@ -97,11 +97,11 @@ def whole_run(path: Path) -> dict:
 
 
 def table(facts: dict) -> list[str]:
-    """The results as the README shows them."""
+    """Return the table in the README."""
     ten, first, hour = facts["ten_seconds"], facts["first_result"], facts["hour"]
     rows = [(f"| ten seconds, {ten['syllables']} syllables, on one core | {ten['cpu_seconds']} s, "
              f"{ten['real_time_factor']} of real time |"),
-            f"| the command for them, its start included | {first['wall_seconds']} s |"]
+            f"| the command for it, including its start | {first['wall_seconds']} s |"]
     if hour:
         rows.append(f"| the command for an hour, {hour['syllables']:,} syllables | "
                     f"{hour['wall_seconds']} s, {hour['megabytes']:,} MB |")

@@ -1,12 +1,11 @@
-"""Are spliced syllables what they are said to be, and where is the cut best?
+"""Measure whether spliced syllables are recognised, and where the cut is best.
 
     ramospeech prepare audio-cmn --root DIR
     python benchmarks/splicing.py
 
-Common syllables are spliced of parts of other syllables, and the model of one voice, which knows the
-real ones (models/one-voice.safetensors), is asked what it hears. Prints a table and writes
-benchmarks/splicing.json: how much it does not recognise, by how long after the beginning of the
-voice the cut comes.
+Splices common syllables from parts of other syllables, and runs the model of one voice, which knows the
+real ones (models/one-voice.safetensors), on them. Prints a table and writes benchmarks/splicing.json:
+the error rate by the position of the cut, relative to the onset of voicing.
 """
 
 import json

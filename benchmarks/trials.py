@@ -1,16 +1,16 @@
-"""One change at a time: what each does to the error on words, on another speaker, on robots.
+"""Change one thing at a time, and measure the error rate on words, another speaker and synthetic voices.
 
     ramospeech prepare audio-cmn --root DIR
     ramospeech prepare spliced
     ramospeech download ttskit
     python benchmarks/trials.py
 
-Each trial goes on from the model of one voice (models/one-voice.safetensors) for about 1,350 steps
-of 16 utterances, in bfloat16 on one core (six minutes), and is judged on splits for choosing: no
-test split is judged. One trial learns from recordings of the second speaker; those are the split
-`syllables`, which judges the model that is shipped, so that model may not learn from them.
+Each trial continues from the model of one voice (models/one-voice.safetensors) for about 1,350 steps
+of 16 utterances, in bfloat16 on one core (six minutes), and is evaluated on splits for choosing, never
+on a test split. One trial is trained on recordings of the second speaker: the split `syllables`, on
+which the shipped model is evaluated, so the shipped model is never trained on it.
 
-Writes benchmarks/trials.json after each trial; those that are in it already are not run again.
+Writes benchmarks/trials.json after each trial; trials that are already in it are not repeated.
 """
 
 import json
@@ -33,31 +33,32 @@ from ramospeech.utils.files import write_text
 RESULTS = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "trials"
 START = SHIPPED_MODEL.with_name("one-voice.safetensors")
-JUDGES = {"words": ("audio-cmn", "dev"), "second speaker": ("audio-cmn", "syllables-dev"),
-          "robots": ("mini", "dev")}
-WORDS, SPLICED, ROBOTS = "audio-cmn train", "spliced train", "espeak train"
+TEST_DATA = {"words": ("audio-cmn", "dev"), "second speaker": ("audio-cmn", "syllables-dev"),
+          "synthetic voices": ("mini", "dev")}
+WORDS, SPLICED, SYNTHETIC = "audio-cmn train", "spliced train", "espeak train"
 VOICES = "ttskit train"
 SECOND = "audio-cmn syllables"
-SOME_ROBOTS = 4000  # utterances of espeak's 8,000: as many steps as in the other trials
+SOME_SYNTHETIC = 4000  # utterances of espeak's 8,000: as many steps as in the other trials
 BASE = Settings(epochs=3, batch_size=16, learning_rate=1e-3, precision="bfloat16")
+HALF = {"epochs": 2, "voice_augmentation": 0.5}
 TRIALS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "speed and masks": ([WORDS], {}),
-    "all disguised": ([WORDS], {"voice_augmentation": 1.0}),
+    "voice augmentation (all)": ([WORDS], {"voice_augmentation": 1.0}),
     "spliced syllables": ([WORDS, SPLICED], {"epochs": 2}),
-    "spliced syllables, half disguised": ([WORDS, SPLICED], {"epochs": 2, "voice_augmentation": 0.5}),
-    "robots, half disguised": ([WORDS, ROBOTS], {"epochs": 2, "voice_augmentation": 0.5}),
-    "ttskit's voices, half disguised": ([WORDS, VOICES], {"epochs": 2, "voice_augmentation": 0.5}),
+    "spliced syllables, voice augmentation (half)": ([WORDS, SPLICED], HALF),
+    "synthetic voices, voice augmentation (half)": ([WORDS, SYNTHETIC], HALF),
+    "ttskit's voices, voice augmentation (half)": ([WORDS, VOICES], HALF),
     "the second speaker": ([WORDS, SECOND], {}),
-    "mean of the weights": ([WORDS], {"ema_decay": 0.995}),
-    "no sharing": ([WORDS], {"gradient_sharing": 0.0}),
+    "EMA of the weights": ([WORDS], {"ema_decay": 0.995}),
+    "no gradient sharing": ([WORDS], {"gradient_sharing": 0.0}),
 }
 
 
 def training_data(names: list[str]) -> Split:
     splits = {name: known_part(*name.split()) for name in names}
-    if ROBOTS in splits:
-        robots = splits[ROBOTS]
-        splits[ROBOTS] = replace(robots, utterances=robots.utterances[:SOME_ROBOTS])
+    if SYNTHETIC in splits:
+        synthetic = splits[SYNTHETIC]
+        splits[SYNTHETIC] = replace(synthetic, utterances=synthetic.utterances[:SOME_SYNTHETIC])
     if VOICES in splits:
         voices = splits[VOICES]
         splits[VOICES] = replace(voices, utterances=voices.utterances[::3])  # as many
@@ -65,7 +66,7 @@ def training_data(names: list[str]) -> Split:
 
 
 def known_part(corpus: str, name: str) -> Split:
-    """The utterances of a split whose syllables are all among the classes."""
+    """Return a split without utterances that contain out-of-vocabulary syllables."""
     split, vocabulary = open_split(corpus, name), Vocabulary.read()
     return replace(split, utterances=[
         utterance for utterance in split.utterances
@@ -73,7 +74,7 @@ def known_part(corpus: str, name: str) -> Split:
 
 
 def judge_start() -> dict:
-    """The model that all trials go on from."""
+    """Evaluate the model that all trials start from."""
     trainer = Trainer(training_data([WORDS]), open_split("audio-cmn", "dev"), BASE)
     trainer.start_from(START)
     return facts_of("nothing: the model of one voice", trainer)
@@ -89,7 +90,7 @@ def run_trial(name: str) -> dict:
 
 
 def facts_of(trial: str, trainer: Trainer) -> dict:
-    errors = {name: judge(trainer, known_part(*split)) for name, split in JUDGES.items()}
+    errors = {name: judge(trainer, known_part(*split)) for name, split in TEST_DATA.items()}
     return {"name": trial, "steps": trainer.step, "commit": commit(), "hardware": hardware(),
             "errors": errors}
 
@@ -101,9 +102,9 @@ def judge(trainer: Trainer, split: Split) -> dict:
 
 
 def table(results: list[dict]) -> list[str]:
-    lines = ["| trial | steps | " + " | ".join(JUDGES) + " |", "| --- | --- " + "| --- " * 3 + "|"]
+    lines = ["| trial | steps | " + " | ".join(TEST_DATA) + " |", "| --- | --- " + "| --- " * 3 + "|"]
     for result in results:
-        rates = (f"{result['errors'][name]['toned']:.1%}" for name in JUDGES)
+        rates = (f"{result['errors'][name]['toned']:.1%}" for name in TEST_DATA)
         lines.append(f"| {result['name']} | {result['steps']:,} | {' | '.join(rates)} |")
     return lines
 
