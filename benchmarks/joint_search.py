@@ -129,7 +129,7 @@ def main() -> None:
 def table(facts: dict) -> list[str]:
     """Return the table in the README."""
     rows = [f"| {name} | {facts['hanzi_error'][kind]:.1%} | {facts['syllable_error'][kind]:.1%} |"
-            for name, kind in (("first-pass hypothesis", "greedy"), ("joint search with the words", "joint"))]
+            for name, kind in (("greedy decoding", "greedy"), ("joint search with the words", "joint"))]
     return ["| audio-cmn test | hanzi wrong | toned syllables wrong |", "| --- | --- | --- |", *rows,
             "", f"By `{facts['command']}` at commit {facts['commit']}."]
 

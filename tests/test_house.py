@@ -185,11 +185,19 @@ def test_no_blank_is_left_in_a_page(page):
     assert re.findall(r"@\w+@?|TODO|XXX", page.read_text()) == []
 
 
+def headings(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_in_a_page_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#\s]+)\)", page.read_text())
-    local = [target for target in targets if "://" not in target]
-    assert [target for target in local if not (page.parent / target).exists()] == []
+    links = re.findall(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)", page.read_text())
+    local = [(page.parent / target if target else page, anchor)
+             for target, anchor in links if "://" not in target]
+    assert [path for path, _ in local if not path.exists()] == []
+    assert [(path, anchor) for path, anchor in local if anchor and anchor not in headings(path)] == []
 
 
 FOLDERS = "ramospeech|tools|benchmarks|tests|docs|notebooks|data_config|models|findings"
