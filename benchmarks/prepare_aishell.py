@@ -1,10 +1,10 @@
-"""Measure how long preparing `aishell` takes on a tree as large as AISHELL, and the disk's share.
+"""How long preparing `aishell` takes on a tree as large as AISHELL, beside the disk's part.
 
     python benchmarks/prepare_aishell.py [FOLDER]
 
-Creates 141,925 empty recordings and a transcript of frequent words in FOLDER (default: the folder for
-temporary files), prepares them, and deletes everything. The disk's share is the time in which a minimal
-program lists the folders, reads the transcript, and writes the manifests' bytes.
+In FOLDER (default: the place for temporary files) it makes 141,925 empty recordings and a
+transcript of frequent words, prepares them, and clears everything away. The disk's part: what it
+takes a bare program to list the folders, read the transcript, and write the manifests' bytes.
 """
 
 import itertools

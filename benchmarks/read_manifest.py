@@ -1,4 +1,4 @@
-"""Measure how fast a manifest as long as AISHELL's is read, compared with just splitting its lines.
+"""How fast a manifest as long as AISHELL's is read, beside splitting its lines and no more.
 
     python benchmarks/read_manifest.py
 """
