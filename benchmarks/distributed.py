@@ -178,7 +178,7 @@ def start_up() -> dict:
 
 def start(folder: str) -> None:
     """Without the recordings: their lengths are drawn, not read."""
-    from ramospeech.data.corpora import Split
+    from ramospeech.data.corpus import Split
     from ramospeech.data.manifest import read_manifest
 
     before = most_megabytes()

@@ -24,7 +24,8 @@ from ramospeech.audio.augment import change_speed, spec_augment
 from ramospeech.audio.features import log_spectrogram, normalise
 from ramospeech.audio.io import SAMPLE_RATE, load_audio
 from ramospeech.audio.voice_augmentation import augment_voice
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.dataset import SpeechDataset
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.vocabulary import Vocabulary

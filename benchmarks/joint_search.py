@@ -19,7 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ramospeech.audio.io import load_audio
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.manifest import Utterance
 from ramospeech.decoding.greedy import greedy_decode
 from ramospeech.decoding.hypothesis import Hypothesis

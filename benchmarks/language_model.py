@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from ramospeech.config.paths import SHIPPED_LANGUAGE_MODEL
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.decoding.greedy import best_paths
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.evaluation.evaluate import judge, recognise_split

@@ -22,7 +22,8 @@ import torch
 from tqdm import tqdm
 
 from ramospeech.config.settings import Settings
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.dataset import Batch
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.training.trainer import Trainer

@@ -25,7 +25,8 @@ import loss_cost
 import torch
 
 from ramospeech.config.settings import Settings
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.dataset import SpeechDataset
 from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.evaluation.evaluate import recognise_split

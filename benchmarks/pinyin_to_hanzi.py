@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 
 from ramospeech.config.paths import DATA_CONFIG
-from ramospeech.data.corpora import MODULES, open_split
+from ramospeech.data.corpora import CORPORA, open_split
 from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.pinyin import hanzi_to_pinyin
@@ -39,7 +39,7 @@ HELD_OUT = 500
 def read_sentences(name: str) -> tuple[Sentences, str]:
     """The test list of a corpus but for what was seen, or the lines of a file; with one syllable a
     hanzi. And who gave the syllables."""
-    if name in MODULES:
+    if name in CORPORA:
         test = open_split(name, "test")
         names, label_source = set(SEEN.read_text(encoding="utf-8").split()), test.label_source
         seen = {item.hanzi for item in test.utterances if Path(item.path).stem in names}

@@ -23,7 +23,8 @@ import soundfile
 import torch
 
 from ramospeech.audio.io import SAMPLE_RATE, load_audio
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.recognition.speech_to_text import SpeechToText
 from ramospeech.utils.files import write_text

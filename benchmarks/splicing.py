@@ -20,7 +20,8 @@ from ramospeech.audio.features import HOP_SAMPLES, log_spectrogram, normalise
 from ramospeech.audio.io import load_audio
 from ramospeech.audio.splicing import splice
 from ramospeech.config.paths import SHIPPED_MODEL
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.recipes.spliced import Donors
 from ramospeech.decoding.greedy import greedy_decode
 from ramospeech.evaluation.report import commit, hardware

@@ -22,7 +22,8 @@ import torch
 
 from ramospeech.config.paths import SHIPPED_MODEL
 from ramospeech.config.settings import Settings
-from ramospeech.data.corpora import Split, join_splits, open_split
+from ramospeech.data.corpora import join_splits, open_split
+from ramospeech.data.corpus import Split
 from ramospeech.evaluation.evaluate import evaluate
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.vocabulary import Vocabulary

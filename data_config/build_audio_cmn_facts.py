@@ -10,7 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from ramospeech.data.corpora import Split, open_split, read_facts
+from ramospeech.data.corpora import get_corpus, open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.recipes.audio_cmn import COMMIT, URL
 from ramospeech.data.usable import measure_seconds
 from ramospeech.evaluation.report import commit
@@ -65,7 +66,7 @@ def main(output: Path) -> None:
         "words_kept": words,
         "words_in_public_repository": PUBLIC_WORDS,
         "splits": {name: split_facts(split, vocabulary) for name, split in splits.items()},
-        "skipped": read_facts(NAME)["skipped"],
+        "skipped": get_corpus(NAME).read_facts()["skipped"],
         "overlap": overlap_facts(splits["train"], splits["test"]),
     }
     output.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from ramospeech.audio.splicing import splice
 from ramospeech.config.paths import SHIPPED_MODEL, data_dir
 from ramospeech.data.corpora import open_split
 from ramospeech.data.recipes.ttskit import find_wheel
-from ramospeech.data.tts.ttskit import SPEAKING_RATE, Synthesiser, voice
+from ramospeech.data.tts.ttskit import TTS_SAMPLE_RATE, Synthesiser, voice
 from ramospeech.evaluation.error_analysis import error_by_times_heard
 from ramospeech.evaluation.evaluate import recognise_split
 from ramospeech.models.checkpoints import load_model
@@ -100,7 +100,7 @@ def draw_voices() -> None:
     for tone, axis in enumerate(axes, start=1):
         for name in SPEAKERS:
             [waveform] = synthesiser.speak([f"ma{tone}"], [voice(name)], seed=1)
-            pitch = track_pitch(resample(waveform, SPEAKING_RATE, SAMPLE_RATE))
+            pitch = track_pitch(resample(waveform, TTS_SAMPLE_RATE, SAMPLE_RATE))
             axis.plot([frame / 100 for frame in range(len(pitch))], pitch, ".", label=name)
         axis.set(title=f"ma{tone}", xlabel="s", ylabel="Hz" if tone == 1 else "", yscale="log")
         axis.set_yticks([100, 150, 200, 300], ["100", "150", "200", "300"], minor=False)

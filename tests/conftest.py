@@ -12,7 +12,8 @@ os.environ["TQDM_DISABLE"] = "1"  # read by tqdm once; bars only clutter what a 
 
 import torch
 
-from ramospeech.data.corpora import Split, get_corpus, open_split
+from ramospeech.data.corpora import get_corpus, open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.manifest import read_manifest, write_manifest
 from ramospeech.data.recipes.mini import manifest_path, speak_utterance
 

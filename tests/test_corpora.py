@@ -14,8 +14,7 @@ import pytest
 
 from ramospeech.cli.main import main
 from ramospeech.config.paths import DATA_CONFIG
-from ramospeech.data import corpora
-from ramospeech.data.corpora import download, get_corpus, how_to_get, is_prepared, open_split, prepare
+from ramospeech.data.corpora import download, get_corpus, open_split, prepare
 from ramospeech.data.manifest import read_manifest, write_manifest
 from ramospeech.data.preparation import CorpusError
 from ramospeech.data.recipes import audio_cmn, mini
@@ -108,9 +107,9 @@ def small_mini(tmp_path, monkeypatch):
 
 
 def test_mini_is_made_on_first_use(data_folder, small_mini):
-    assert not is_prepared("mini")
+    assert not get_corpus("mini").is_prepared()
     split = open_split("mini", "dev")
-    assert is_prepared("mini")
+    assert get_corpus("mini").is_prepared()
     assert split.utterances == MINI["dev"][:3]
     assert all(split.audio_path(index).is_file() for index in range(len(split)))
     assert split.root.is_relative_to(data_folder)
@@ -122,7 +121,7 @@ def test_mini_is_made_anew_when_its_recordings_are_gone(data_folder, small_mini)
     for path in sorted(root.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     root.rmdir()
-    assert not is_prepared("mini")
+    assert not get_corpus("mini").is_prepared()
     assert open_split("mini", "test").audio_path(0).is_file()
 
 
@@ -130,7 +129,7 @@ def test_another_version_is_prepared_again(data_folder, small_mini):
     prepare("mini")
     facts = data_folder / "mini" / "corpus.json"
     facts.write_text(facts.read_text().replace(get_corpus("mini").version, "older"))
-    assert not is_prepared("mini")
+    assert not get_corpus("mini").is_prepared()
 
 
 # the registry ----------------------------------------------------------------------------------
@@ -146,7 +145,7 @@ def test_an_unknown_corpus_or_split_is_refused_with_the_names_there_are(data_fol
 def test_what_is_not_prepared_says_how_to_get_it(data_folder):
     with pytest.raises(CorpusError, match="not prepared: run `ramospeech download audio-cmn`"):
         open_split("audio-cmn", "train")
-    assert "ramospeech prepare audio-cmn --root DIR" in how_to_get("audio-cmn")
+    assert "ramospeech prepare audio-cmn --root DIR" in get_corpus("audio-cmn").how_to_get()
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"version": "2"}'])
@@ -158,8 +157,9 @@ def test_damaged_facts_are_named(data_folder, damage):
         open_split("audio-cmn", "train")
 
 
-@pytest.mark.parametrize(("source", "other"), [("LABEL_SOURCE", "somebody's ears"), ("READING", "3")])
-def test_other_labels_or_another_reading_make_mini_anew(source, other, monkeypatch):
+@pytest.mark.parametrize(("source", "other"),
+                         [("LABEL_SOURCE", "somebody's ears"), ("SPELLING_VERSION", "3")])
+def test_other_labels_or_another_spelling_make_mini_anew(source, other, monkeypatch):
     before = mini.fingerprint()
     monkeypatch.setattr(mini, source, other)
     assert mini.fingerprint() != before
@@ -196,7 +196,7 @@ def tree(tmp_path):
 
 
 def open_all(name: str) -> dict:
-    facts = corpora.read_facts(name)
+    facts = get_corpus(name).read_facts()
     return {split: open_split(name, split) for split in facts["splits"]}
 
 
@@ -251,7 +251,7 @@ def test_a_relative_root_serves_from_anywhere(data_folder, tree, monkeypatch):
 def test_a_wrong_root_is_refused(data_folder, tree, given):
     with pytest.raises(CorpusError, match="no copy of audio-cmn: .*64k/hsk is missing|nowhere is missing"):
         prepare("audio-cmn", tree / given)
-    assert not is_prepared("audio-cmn")
+    assert not get_corpus("audio-cmn").is_prepared()
 
 
 def test_half_a_copy_is_refused(data_folder, tree):
@@ -265,7 +265,7 @@ def test_folders_without_recordings_are_refused(data_folder, tmp_path):
         (tmp_path / "empty" / "64k" / folder).mkdir(parents=True)
     with pytest.raises(CorpusError, match="no recording of audio-cmn was kept"):
         prepare("audio-cmn", tmp_path / "empty")
-    assert not is_prepared("audio-cmn")
+    assert not get_corpus("audio-cmn").is_prepared()
 
 
 def test_no_root_is_refused_in_one_line(data_folder, capsys):
@@ -275,17 +275,17 @@ def test_no_root_is_refused_in_one_line(data_folder, capsys):
 
 def test_a_copy_that_was_moved_away_is_not_prepared(data_folder, tree):
     prepare("audio-cmn", tree)
-    assert is_prepared("audio-cmn")
+    assert get_corpus("audio-cmn").is_prepared()
     tree.rename(tree.with_name("moved"))
-    assert not is_prepared("audio-cmn")
+    assert not get_corpus("audio-cmn").is_prepared()
 
 
 def test_the_hash_of_a_word_splits_ninety_five_five():
     words = map("".join, zip(map(chr, range(0x4E00, 0x8E00)), map(chr, range(0x5000, 0x9000))))
-    counts = Counter(audio_cmn.split_of(word) for word in words)
+    counts = Counter(audio_cmn.split_by_hash(word) for word in words)
     shares = {split: count / 0x4000 for split, count in counts.items()}
     assert shares == pytest.approx({"train": 0.9, "dev": 0.05, "test": 0.05}, abs=0.01)
-    assert [audio_cmn.split_of(w) for w in ("上海", "一下")] == ["train", "train"]
+    assert [audio_cmn.split_by_hash(w) for w in ("上海", "一下")] == ["train", "train"]
 
 
 # download --------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def test_an_empty_folder_is_filled_and_stays(tmp_path, data_folder, repository):
     target = tmp_path / "mounted"
     (target / "lost+found").mkdir(parents=True)
     number, around = target.stat().st_ino, set(tmp_path.iterdir())
-    with pytest.raises(CorpusError, match="run the command again to go on"):
+    with pytest.raises(CorpusError, match="run the command again to resume"):
         audio_cmn.download(target, url, "0" * 8)
     assert audio_cmn.download(target, url, commit) == target
     assert sorted(path.name for path in target.iterdir()) == [".git", "64k", "lost+found"]
@@ -355,9 +355,9 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, repository):
 def test_an_interrupted_download_goes_on(tmp_path, repository, capfd):
     url, commit = repository
     target, draft = tmp_path / "audio-cmn", tmp_path / "audio-cmn.part"
-    with pytest.raises(CorpusError, match="failed; run the command again to go on"):
+    with pytest.raises(CorpusError, match="failed; run the command again to resume"):
         audio_cmn.download(target, "file:///nowhere", commit)  # the network is away
-    with pytest.raises(CorpusError, match="failed; run the command again to go on"):
+    with pytest.raises(CorpusError, match="failed; run the command again to resume"):
         audio_cmn.download(target, url, "0" * 8)  # it breaks off after the fetch
     assert draft.is_dir() and not target.exists()
     (draft / ".git" / "index.lock").touch()  # as a kill in the midst of a checkout leaves it
@@ -377,7 +377,7 @@ def test_without_git_one_line_says_what_to_install(data_folder, monkeypatch, tmp
 # the real recordings ---------------------------------------------------------------------------
 
 needs_audio_cmn = pytest.mark.skipif(
-    not is_prepared("audio-cmn"), reason=f"audio-cmn is not prepared: {how_to_get('audio-cmn')}"
+    not get_corpus("audio-cmn").is_prepared(), reason=get_corpus("audio-cmn").why_not_prepared()
 )
 
 
@@ -403,7 +403,7 @@ def test_the_facts_about_audio_cmn_add_up():
     assert sum(counts[name] for name in WORD_SPLITS) == facts["words_kept"]
     assert facts["overlap"]["test_words_in_train"] == 0
     assert "+changes" not in facts["commit"]
-    if is_prepared("audio-cmn") and os.environ.get("RAMOSPEECH_DATA") is None:
-        recorded = corpora.read_facts("audio-cmn")
+    if get_corpus("audio-cmn").is_prepared() and os.environ.get("RAMOSPEECH_DATA") is None:
+        recorded = get_corpus("audio-cmn").read_facts()
         if sum(recorded["splits"].values()) == sum(counts.values()):  # the copy that was counted
             assert recorded["splits"] == counts and recorded["skipped"] == facts["skipped"]

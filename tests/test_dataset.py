@@ -18,7 +18,7 @@ from ramospeech.audio.augment import change_speed
 from ramospeech.audio.features import extract_features, frame_count
 from ramospeech.audio.io import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.data import dataset as dataset_module
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.data.dataset import SpeechDataset, Unreadable, collate, make_loader
 from ramospeech.data.manifest import Utterance
 from ramospeech.data.sampler import BucketSampler, plan_batches

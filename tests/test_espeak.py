@@ -17,7 +17,7 @@ from pypinyin.contrib.tone_convert import to_finals, to_initials
 from ramospeech.audio.io import resample
 from ramospeech.audio.pitch import track_pitch
 from ramospeech.data.tts import espeak
-from ramospeech.data.tts.espeak import SPEAKING_RATE, Voice, speak, variants
+from ramospeech.data.tts.espeak import TTS_SAMPLE_RATE, Voice, speak, variants
 from ramospeech.language.pinyin import base_syllable
 from ramospeech.language.vocabulary import Vocabulary
 
@@ -30,14 +30,14 @@ def digest(samples: np.ndarray) -> str:
 
 
 def mean_pitch(samples: np.ndarray) -> float:
-    waveform = resample(torch.from_numpy(samples / 32768).float(), SPEAKING_RATE)
+    waveform = resample(torch.from_numpy(samples / 32768).float(), TTS_SAMPLE_RATE)
     return float(track_pitch(waveform).nanmean())
 
 
 def test_samples():
     samples = speak("ni3 hao3", Voice("f2"))
     assert samples.dtype == np.int16 and samples.ndim == 1
-    assert 0.3 < len(samples) / SPEAKING_RATE < 1.5
+    assert 0.3 < len(samples) / TTS_SAMPLE_RATE < 1.5
     assert np.abs(samples).max() > 3000
 
 
@@ -81,7 +81,7 @@ def test_nothing_to_say_is_silence():
 
 @pytest.mark.parametrize("text", ["熊", "花儿", "ni3 好", "<UNK>", "ni3, hao3", "pterodactyl", "hao6"])
 def test_what_is_no_pinyin_is_refused(text):
-    with pytest.raises(ValueError, match="is no toned pinyin such as hao3; hanzi_to_pinyin"):
+    with pytest.raises(ValueError, match="is not toned pinyin such as hao3; hanzi_to_pinyin"):
         speak(text, Voice("f2"))
 
 
@@ -108,7 +108,7 @@ def test_the_four_tones_have_their_shapes():
     contours = []
     for tone in "1234":
         samples = torch.from_numpy(speak("ma" + tone, voice) / 32768).float()
-        pitch = track_pitch(resample(samples, SPEAKING_RATE))[14:]  # m is over after 0.16 s
+        pitch = track_pitch(resample(samples, TTS_SAMPLE_RATE))[14:]  # m is over after 0.16 s
         contours.append(pitch[~pitch.isnan()])
     level, rising, dipping, falling = contours
     assert level.max() - level.min() < 20 and level.mean() > 190
@@ -199,7 +199,7 @@ def tracing(monkeypatch, path: Path):
 def trace(rows: list[str], voice: Voice, monkeypatch, path: Path) -> list[tuple[str, str]]:
     """What was said of each syllable: its sounds, and the pitches of its tone."""
     for syllable in " ".join(rows).split():
-        espeak._as_espeak_reads(syllable)  # asks espeak-ng itself, once: not to be traced
+        espeak._espeak_spelling(syllable)  # asks espeak-ng itself, once: not to be traced
     with tracing(monkeypatch, path):
         for row in rows:
             speak(row, voice)
@@ -250,5 +250,5 @@ def test_every_voice_says_the_difficult_ones_in_mandarin(monkeypatch, tmp_path):
 def test_every_voice_is_heard(symbol):
     for variant in variants():
         samples = speak(symbol, Voice(variant))
-        assert 0.1 < len(samples) / SPEAKING_RATE < 1.5, variant
+        assert 0.1 < len(samples) / TTS_SAMPLE_RATE < 1.5, variant
         assert np.abs(samples.astype(np.int32)).max() > 500, variant

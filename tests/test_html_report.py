@@ -17,7 +17,8 @@ from matplotlib.image import imread
 
 from ramospeech.audio.features import extract_features
 from ramospeech.audio.io import load_audio
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.manifest import Utterance
 from ramospeech.data.preparation import CorpusError
 from ramospeech.evaluation.error_rates import ErrorCounts

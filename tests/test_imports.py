@@ -1,6 +1,7 @@
 """Which package may import which: only downwards, and no circle, not even in a lazy import."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +25,24 @@ def package_of(module: str) -> str:
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of this project that a file imports, anywhere in it, also where only for types."""
+    """The modules of this project that a file imports: also lazily, only for types, or by name.
+
+    A string such as "ramospeech.data.recipes." counts as an import of everything in that package.
+    """
+    return imports_of(path.read_text())
+
+
+def imports_of(source: str) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in MODULES
                       else node.module for alias in node.names}
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"ramospeech(\.\w+)+\.?", str(node.value)):
+            found |= {module for module in MODULES if f"{module}.".startswith(f"{node.value}.")
+                      or (node.value[-1] == "." and module.startswith(node.value))}
     return {module for module in found if module.startswith("ramospeech.")}
 
 
@@ -63,3 +74,22 @@ def test_without_torch(package):
     names = [name for name in MODULES if name.startswith(f"ramospeech.{package}")]
     program = f"import sys, {', '.join(names)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("source", [
+    "from ramospeech.data.recipes import mini", "import ramospeech.data.recipes.mini as corpus",
+    "def later():\n    from ramospeech.data.recipes.mini import CORPUS",
+    "import_module('ramospeech.data.recipes.mini')", "import_module(f'ramospeech.data.recipes.{name}')",
+    "LAZY = {'mini': 'ramospeech.data.recipes'}",
+])
+def test_no_way_to_import_is_overlooked(source):
+    assert "ramospeech.data.recipes.mini" in imports_of(source)
+
+
+def test_listing_the_corpora_is_quick(data_folder):
+    """It loads neither PyTorch, nor pypinyin's tables, nor what only a download needs."""
+    program = ("import sys; from ramospeech.cli.main import main; main(['corpora']); "
+               "sys.exit(', '.join({'torch', 'pypinyin', 'requests', 'soundfile'} & {*sys.modules}) or 0)")
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "thchs" in result.stdout

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramospeech.cli.main import main
-from ramospeech.data.corpora import MODULES, corpus_names, get_corpus, open_split, prepare, read_facts
-from ramospeech.data.preparation import CorpusError, Preparation, split_of
+from ramospeech.data.corpora import CORPORA, corpus_names, get_corpus, open_split, prepare
+from ramospeech.data.preparation import CorpusError, Preparation, split_by_hash
 from ramospeech.data.recipes import aishell as aishell_recipe
 from ramospeech.data.recipes import thchs as thchs_recipe
 from ramospeech.language.pinyin import is_syllable, respell
@@ -23,8 +23,8 @@ def write(path: Path, text: str = "") -> None:
 
 def kept(name: str) -> dict[str, tuple[str, str, str]]:
     """Split, pinyin and hanzi of everything that was kept, by its path."""
-    return {item.path: (split, item.pinyin, item.hanzi)
-            for split in read_facts(name)["splits"] for item in open_split(name, split).utterances}
+    return {item.path: (split, item.pinyin, item.hanzi) for split in get_corpus(name).read_facts()["splits"]
+            for item in open_split(name, split).utterances}
 
 
 def recordings(tree: Path) -> int:
@@ -91,7 +91,7 @@ def test_thchs_with_the_labels_of_pypinyin(data_folder, thchs):
 def test_what_the_splits_of_thchs_share(data_folder, thchs):
     summary = prepare("thchs", thchs).summary().splitlines()
     assert summary[-1] == "  dev in train: the text of 1 of 1, 1 of 1 speakers"
-    shared = read_facts("thchs")["shared"]
+    shared = get_corpus("thchs").read_facts()["shared"]
     assert shared["dev in train"] == {"utterances": 1, "of_utterances": 1,
                                       "speakers": 1, "of_speakers": 1}
     assert shared["test in train"]["utterances"] == shared["test in train"]["speakers"] == 0
@@ -101,7 +101,7 @@ def test_a_bad_copy_of_thchs_is_accounted_for(data_folder, thchs):
     spoil_thchs(thchs)
     found = prepare("thchs", thchs)
     assert found.skipped == {"no transcript": 1, "a transcript that cannot be read": 2,
-                             "a syllable that is none": 1, "listed, but not there": 1,
+                             "an invalid syllable": 1, "listed, but missing": 1,
                              "in no split": 1}
     assert "train/A4_0.wav" in kept("thchs")
     assert len(kept("thchs")) + found.skipped.total() - 1 == recordings(thchs)
@@ -174,14 +174,14 @@ def test_aishell_is_accounted_for(data_folder, aishell):
                              "transcript without a recording": 1}
     assert len(kept("aishell")) + 2 == recordings(aishell)
     assert "no two splits share a text or a speaker" in found.summary()
-    assert read_facts("aishell")["speakers"] == {"train": 1, "dev": 1, "test": 1}
+    assert get_corpus("aishell").read_facts()["speakers"] == {"train": 1, "dev": 1, "test": 1}
 
 
 def test_aishell_that_is_packed_says_how_to_unpack_it(data_folder, aishell):
     write(aishell / "wav" / "S0003.tar.gz", "packed")
     with pytest.raises(CorpusError, match=r"S0003\.tar\.gz is not unpacked: .* tar xzf"):
         prepare("aishell", aishell)
-    assert not read_facts("aishell")
+    assert not get_corpus("aishell").read_facts()
 
 
 @pytest.mark.parametrize("part", ["wav/dev", "transcript", "wav"])
@@ -221,14 +221,14 @@ def primewords(tmp_path) -> Path:
 
 def test_primewords_is_accounted_for(data_folder, primewords):
     found = prepare("primewords", primewords.parent)
-    first, second = split_of("10001"), split_of("10002")
+    first, second = split_by_hash("10001"), split_by_hash("10002")
     assert kept("primewords") == {
         "audio_files/0/00/00a.wav": (first, "ni3 qu4 na3 li3", "你去哪里"),
         "audio_files/0/01/01b.wav": (first, "shi2 er4 dian3", "十二点"),
         "audio_files/a/a2/a2d.wav": (second, "<UNK> gu3 zhang3 le", "Ａ股，涨了"),
     }
-    assert found.skipped == {"digits, which have more than one reading": 1, "no transcript": 1,
-                             "listed, but not there": 1, "listed a second time": 1}
+    assert found.skipped == {"digits, which have more than one pronunciation": 1, "no transcript": 1,
+                             "listed, but missing": 1, "listed twice": 1}
     assert len(kept("primewords")) + 2 == recordings(primewords)
 
 
@@ -264,15 +264,15 @@ def st_cmds(tmp_path) -> Path:
 @pytest.mark.parametrize("inside", [True, False])
 def test_st_cmds_is_accounted_for(data_folder, st_cmds, inside):
     found = prepare("st-cmds", st_cmds if inside else st_cmds.parent)
-    first, second = split_of("P00001"), split_of("P00241")
+    first, second = split_by_hash("P00001"), split_by_hash("P00241")
     assert kept("st-cmds") == {
         "20170001P00001A0001.wav": (first, "da3 kai1 kong1 tiao2", "打开空调"),
         "20170001P00001A0002.wav": (first, "ni3 hao3 ming2 tian1 jian4", "你好，明天见"),
         "20170001P00241I0052.wav": (second, "fa1 <UNK> <UNK> xiao1 xi1", "发qq消息"),
     }
     assert found.skipped == {
-        "no transcript": 1, "a transcript that is not UTF-8": 1, "a name that tells no speaker": 1,
-        "no hanzi in the transcript": 1, "digits, which have more than one reading": 1,
+        "no transcript": 1, "a transcript that is not UTF-8": 1, "a name without a speaker": 1,
+        "no hanzi in the transcript": 1, "digits, which have more than one pronunciation": 1,
     }
     assert len(kept("st-cmds")) + found.skipped.total() == recordings(st_cmds)
 
@@ -283,7 +283,7 @@ def test_a_folder_with_no_corpus_in_it(data_folder, tmp_path):
             prepare(name, tmp_path)
         with pytest.raises(CorpusError, match="nowhere is missing"):
             prepare(name, tmp_path / "nowhere")
-        with pytest.raises(CorpusError, match="say where the copy lies"):
+        with pytest.raises(CorpusError, match="name the folder of your copy"):
             prepare(name)
 
 
@@ -300,7 +300,7 @@ def test_nothing_kept_is_told_in_one_line_with_the_reasons(data_folder, tmp_path
 
 def test_no_speaker_is_in_two_splits_and_most_are_in_train():
     speakers = [f"P{number:05}" for number in range(855)]
-    shares = Counter(map(split_of, speakers))
+    shares = Counter(map(split_by_hash, speakers))
     assert shares["train"] / 855 == pytest.approx(0.9, abs=0.03)
     assert shares["dev"] / 855 == pytest.approx(0.05, abs=0.02)
 
@@ -329,10 +329,10 @@ def test_labels_are_those_that_the_corpus_offers(data_folder, aishell, thchs):
 
 def test_facts_never_outlive_the_lists_that_they_tell_of(data_folder, thchs, monkeypatch):
     prepare("thchs", thchs)
-    monkeypatch.setattr("ramospeech.data.corpora.write_manifest", lambda *_: 1 / 0)
+    monkeypatch.setattr("ramospeech.data.corpus.write_manifest", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare("thchs", thchs, "pypinyin")
-    assert not read_facts("thchs")
+    assert not get_corpus("thchs").read_facts()
 
 
 # Unions ----------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ def test_one_label_source_is_told_once(data_folder, thchs, aishell):
 def test_a_corpus_without_the_split_is_left_out(data_folder, thchs, st_cmds):
     prepare("thchs", thchs)
     prepare("st-cmds", st_cmds)
-    there = read_facts("st-cmds")["splits"]
+    there = get_corpus("st-cmds").read_facts()["splits"]
     lacking = next(split for split in ("dev", "test") if split not in there)
     union = open_split("thchs+st-cmds", lacking)
     assert len(union) == len(open_split("thchs", lacking))
@@ -380,7 +380,7 @@ def test_all_is_the_real_corpora_that_are_prepared(data_folder, thchs, aishell):
     assert corpus_names("all") == ["thchs", "aishell"]
     assert open_split("all", "train").corpus == "thchs+aishell"
     assert corpus_names("all+mini+thchs") == ["thchs", "aishell", "mini"]
-    assert {name for name in MODULES if get_corpus(name).synthetic} == {
+    assert {name for name, corpus in CORPORA.items() if corpus.synthetic} == {
         "mini", "espeak", "ttskit", "spliced"}
 
 

@@ -17,7 +17,8 @@ from test_distributed import HOROVODRUN, built, run
 from test_trainer import SETTINGS, same, weights
 from test_process_group import in_threads, steady, trainer_of  # noqa: F401 (a fixture)
 
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
 from ramospeech.data.dataset import SpeechDataset
 from ramospeech.data.manifest import Utterance
 from ramospeech.evaluation.evaluate import evaluate

@@ -19,11 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramospeech.cli.main import main
-from ramospeech.data import openslr
-from ramospeech.data.corpora import get_corpus, open_split
+from ramospeech.data import http_download, openslr
+from ramospeech.data.corpora import CORPORA, get_corpus, open_split
 from ramospeech.data.openslr import Archive, download, fetch
 from ramospeech.data.preparation import CorpusError
 from ramospeech.data.recipes import thchs
+from ramospeech.data.unpacking import DAMAGE, unpack_stream
 
 FOLDER = "data_thchs30"
 
@@ -166,7 +167,7 @@ def test_a_line_that_breaks_off_is_taken_up_at_once(serve, target):
     get(server, target)
     assert (target / FOLDER / "a.wav").read_bytes() == NOISE
     assert server.asked[0] == 0 < server.asked[1] <= 100_000 < server.asked[2] <= 300_000
-    assert server.asked[1] > 100_000 - 2 * openslr.CHUNK  # most of it was kept
+    assert server.asked[1] > 100_000 - 2 * http_download.CHUNK  # most of it was kept
 
 
 def test_what_has_come_is_kept_for_the_next_time(serve, target):
@@ -176,7 +177,7 @@ def test_what_has_come_is_kept_for_the_next_time(serve, target):
     assert left(target) == {"some.tgz.part"}
     have = target.with_name("some.tgz.part").read_bytes()
     assert have == GOOD[:len(have)] and len(have) > 100_000
-    assert server.asked[-openslr.TRIES:] == [len(have)] * openslr.TRIES
+    assert server.asked[-http_download.TRIES:] == [len(have)] * http_download.TRIES
     server = serve(honest)
     get(server, target)
     assert server.asked == [len(have)]
@@ -246,7 +247,7 @@ def another_total(request, start):
 
 
 @pytest.mark.parametrize("answer, reason", [
-    (another_range, "asked for what follows byte 200000, the server sent bytes 7-"),
+    (another_range, "asked for the bytes from 200000 on, the server sent bytes 7-"),
     (no_range, "the server sent None"), (not_satisfiable, "answered 416"), (gone, "answered 404"),
     (a_page, "answered 200 OK, text/html"), (another_size, "has 99 bytes instead of"),
     (another_total, "has 200099 bytes instead of"),
@@ -277,7 +278,7 @@ def test_more_than_there_is_of_it(serve, target):
 def refuse(serve, target, data: bytes, reason: str, md5: str | None = None) -> None:
     archive = replace(ARCHIVE, size=len(data), md5=md5)
     server = serve(lambda request, start: honest(request, start, data))
-    with pytest.raises(CorpusError, match=rf"some\.tgz is damaged \(.*{reason}.*it is called"):
+    with pytest.raises(CorpusError, match=rf"some\.tgz is damaged \(.*{reason}.*it was renamed"):
         get(server, target, archive)
     assert left(target) == {"some.tgz.damaged"}
     get(serve(honest), target)  # the next time it is fetched anew
@@ -374,8 +375,8 @@ names = st.lists(st.sampled_from(["..", ".", "a", "b", "/", "", FOLDER]), min_si
 def test_no_name_leads_outside(tmp_path_factory, files):
     folder = tmp_path_factory.mktemp("names")
     try:
-        openslr._unpack_stream(io.BytesIO(pack(files)), folder / "one" / "inside")
-    except (*openslr.DAMAGE, OSError):  # OSError: a file where another name needs a folder
+        unpack_stream(io.BytesIO(pack(files)), folder / "one" / "inside")
+    except (*DAMAGE, OSError):  # OSError: a file where another name needs a folder
         pass
     found = [path.relative_to(folder).parts for path in folder.rglob("*") if path.is_file()]
     assert all(parts[:2] == ("one", "inside") for parts in found)
@@ -409,7 +410,7 @@ def test_a_disk_that_fills_up_while_fetching(serve, target, small_files):
 def test_a_disk_that_fills_up_while_unpacking(serve, target, request):
     target.with_name("some.tgz").write_bytes(GOOD)
     request.getfixturevalue("small_files")
-    with pytest.raises(CorpusError, match=r"OSError: .*some\.tgz is whole: run the command again"):
+    with pytest.raises(CorpusError, match=r"OSError: .*some\.tgz is complete: run the command again"):
         get(serve(honest), target)
     assert left(target) == {"some.tgz"}
 
@@ -439,7 +440,7 @@ def test_a_folder_of_something_else_is_left_alone(serve, target):
     other = target.with_name("thesis")
     other.mkdir()
     (other / "chapter.txt").touch()
-    with pytest.raises(CorpusError, match="thesis holds something else than data_thchs30"):
+    with pytest.raises(CorpusError, match="thesis contains something other than data_thchs30"):
         get(serve(honest), other)
 
 
@@ -470,7 +471,7 @@ def test_what_was_unpacked_into_a_folder_that_was_there_begins_anew(serve, targe
 
 
 def test_two_commands_do_not_write_into_one_file(serve, target):
-    with (openslr._alone(target.with_name("some.tgz")),
+    with (openslr._exclusive(target.with_name("some.tgz")),
           pytest.raises(CorpusError, match="another command is fetching")):
         get(serve(honest), target)
     get(serve(honest), target)
@@ -504,8 +505,7 @@ def small_thchs(monkeypatch) -> bytes:
                                    f"{split}/{speaker}1_0.wav": b"RIFF"}.items()}
     data = pack(files)
     archive = replace(ARCHIVE, file="data_thchs30.tgz", size=len(data), md5=None)
-    monkeypatch.setattr(thchs, "CORPUS", replace(thchs.CORPUS,
-                                                        download=partial(download, archive)))
+    monkeypatch.setitem(CORPORA, "thchs", replace(thchs.CORPUS, download=partial(download, archive)))
     return data
 
 

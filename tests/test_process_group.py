@@ -15,7 +15,7 @@ from test_trainer import SETTINGS, few, same, weights
 from torch import nn
 
 from ramospeech.config.settings import Settings
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.data.sampler import BucketSampler
 from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.training.distributed import ProcessGroup, join_process_group

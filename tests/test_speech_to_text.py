@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ramospeech.audio import segmentation
 from ramospeech.audio.io import SAMPLE_RATE, load_audio
 from ramospeech.audio.segmentation import read_segments
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary

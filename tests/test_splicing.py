@@ -13,11 +13,12 @@ from ramospeech.audio.features import HOP_SAMPLES
 from ramospeech.audio.io import SAMPLE_RATE, load_audio
 from ramospeech.audio.pitch import track_pitch
 from ramospeech.audio.splicing import OVERLAP, PAUSE, find_parts, splice
-from ramospeech.data.corpora import Split, open_split
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Corpus, Split
 from ramospeech.data.manifest import Utterance, parse_line
 from ramospeech.data.preparation import CorpusError, Preparation
 from ramospeech.data.recipes import spliced
-from ramospeech.data.recipes.spliced import ENOUGH, Donors, choose_donors, prepare, sound_of
+from ramospeech.data.recipes.spliced import ENOUGH, Donors, choose_donors, prepare, phonetic_final
 from ramospeech.language.pinyin import split_syllable
 from ramospeech.language.vocabulary import Vocabulary
 
@@ -137,12 +138,12 @@ def test_every_choice_spells_the_syllable_and_tops_it_up(words):
                        for index in (beginning, end))
         wanted = split_syllable(name)
         assert (first.initial, last.tone) == (wanted.initial, wanted.tone)
-        assert sound_of(last) == sound_of(wanted)
+        assert phonetic_final(last) == phonetic_final(wanted)
         assert len(words.utterances[end].syllables) == 1
 
 
 def test_recordings_are_made_once(words, tmp_path, monkeypatch):
-    monkeypatch.setattr(spliced, "open_split", lambda *_: words)
+    monkeypatch.setattr(Corpus, "open_split", lambda *_: words)
     monkeypatch.setattr(spliced, "choose_donors", lambda *_: islice(
         choose_donors(words, Preparation(tmp_path)), 3))
     found = prepare(tmp_path / "made")
@@ -156,7 +157,7 @@ def test_recordings_are_made_once(words, tmp_path, monkeypatch):
 
 
 def test_what_has_no_part_to_be_made_of_is_skipped(words, tmp_path, monkeypatch):
-    monkeypatch.setattr(spliced, "open_split", lambda *_: words)
+    monkeypatch.setattr(Corpus, "open_split", lambda *_: words)
     monkeypatch.setattr(spliced, "choose_donors", lambda *_: iter(
         [("ji1", 0, (4, 5)), ("lu4", 0, (0, 3)), ("lu4", 1, (3, 0))]))
     words.audio_path(5).unlink()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ramospeech.config.settings import Settings
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.data.manifest import Utterance
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation
 from ramospeech.evaluation.evaluate import evaluate, recognise_split

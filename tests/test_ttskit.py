@@ -19,12 +19,13 @@ from ramospeech.audio.pitch import track_pitch
 from ramospeech.data.corpora import download, prepare
 from ramospeech.data.preparation import CorpusError, Preparation
 from ramospeech.data.recipes import ttskit
-from ramospeech.data.recipes.ttskit import (
-    LENGTHS, TOGETHER, VOICES, WHEEL, draw_rows, find_wheel, groups, say_rows,
-)
+from ramospeech.data.recipes.ttskit import WHEEL, find_wheel
 from ramospeech.data.tts.ttskit import (
-    FRAMES_A_SYLLABLE, SPEAKING_RATE, MelGan, SpeakingTacotron, Synthesiser, can_say, encode, fold_norms,
-    read_weights, voice,
+    MAX_FRAMES_PER_SYLLABLE, TTS_SAMPLE_RATE, MelGan, SpeakingTacotron, Synthesiser, can_say, encode,
+    fold_norms, read_weights, voice,
+)
+from ramospeech.data.tts.ttskit_speech import (
+    BATCH_SIZE, LENGTHS, VOICES, batches, draw_prompts, speak_batch,
 )
 from ramospeech.language.vocabulary import Vocabulary
 
@@ -84,7 +85,7 @@ def test_a_voice_that_finds_no_end_says_nothing():
         assert [mel.shape for mel in speaker(symbols, voices)] == [(80, 0)] * 2
         gate.bias.fill_(9)  # at once
         assert [mel.shape for mel in speaker(symbols, voices)] == [(80, 1)] * 2
-    assert FRAMES_A_SYLLABLE * 256 / SPEAKING_RATE < 1
+    assert MAX_FRAMES_PER_SYLLABLE * 256 / TTS_SAMPLE_RATE < 1
 
 
 # The wheel
@@ -148,16 +149,16 @@ def test_what_is_no_network_is_refused_and_not_run(tmp_path, monkeypatch):
 
 
 def test_all_syllables_come_equally_often():
-    rows = list(draw_rows())
+    rows = list(draw_prompts())
     counts = Counter(syllable for row in rows for syllable in row.pinyin.split())
     assert set(counts) == set(Vocabulary.read().symbols[2:]) - {"hm"}
     assert max(counts.values()) - min(counts.values()) <= 1
     assert Counter(len(row.pinyin.split()) for row in rows) == LENGTHS
-    assert rows == list(draw_rows()) and len({row.path for row in rows}) == len(rows)
+    assert rows == list(draw_prompts()) and len({row.path for row in rows}) == len(rows)
 
 
 def test_the_voices_are_mixtures_of_those_that_may_be_used():
-    rows = list(draw_rows())
+    rows = list(draw_prompts())
     assert {row.first for row in rows} == {row.second for row in rows} == set(VOICES)
     assert "biaobei" not in VOICES and all(row.first != row.second for row in rows)
     for row in rows[:50]:
@@ -166,10 +167,10 @@ def test_the_voices_are_mixtures_of_those_that_may_be_used():
 
 
 def test_rows_of_a_length_are_said_together():
-    rows = list(draw_rows())
-    grouped = list(groups(rows))
+    rows = list(draw_prompts())
+    grouped = list(batches(rows))
     assert [row for group in grouped for row in group] == rows
-    assert all(len(group) <= TOGETHER for group in grouped)
+    assert all(len(group) <= BATCH_SIZE for group in grouped)
     assert all(len({row.pinyin.count(" ") for row in group}) == 1 for group in grouped)
 
 
@@ -180,16 +181,16 @@ class Stumbler:
 
     def speak(self, texts, voices, seed):
         self.calls += 1
-        tone = 0.5 * torch.sin(torch.arange(SPEAKING_RATE) * 2 * torch.pi * 200 / SPEAKING_RATE)
+        tone = 0.5 * torch.sin(torch.arange(TTS_SAMPLE_RATE) * 2 * torch.pi * 200 / TTS_SAMPLE_RATE)
         return [tone, tone[:0], tone[:1000], tone][:len(texts)]
 
 
 def test_a_row_that_fails_is_counted_and_the_others_are_kept(tmp_path):
-    rows, stumbler = list(draw_rows())[:4], Stumbler()
+    rows, stumbler = list(draw_prompts())[:4], Stumbler()
     found = Preparation(tmp_path)
-    say_rows(stumbler, rows, 0, found)
+    speak_batch(stumbler, rows, 0, found)
     assert [item.pinyin for item in found.splits["train"]] == [rows[0].pinyin, rows[3].pinyin]
-    assert found.skipped == {"the voice stumbled": 2}
+    assert found.skipped == {"the voice failed": 2}
     path = tmp_path / rows[0].path
     samples, rate = soundfile.read(path)
     assert rate == SAMPLE_RATE and 1.2 < len(samples) / rate < 2.0
@@ -200,12 +201,12 @@ def test_a_row_that_fails_is_counted_and_the_others_are_kept(tmp_path):
 
 
 def test_what_is_there_is_not_said_again(tmp_path):
-    rows, stumbler = [row for i, row in enumerate(list(draw_rows())[:4]) if i in (0, 3)], Stumbler()
-    stumbler.speak = lambda *_: [torch.full((SPEAKING_RATE,), 0.1)] * 2
-    say_rows(stumbler, rows, 0, Preparation(tmp_path))
+    rows, stumbler = [row for i, row in enumerate(list(draw_prompts())[:4]) if i in (0, 3)], Stumbler()
+    stumbler.speak = lambda *_: [torch.full((TTS_SAMPLE_RATE,), 0.1)] * 2
+    speak_batch(stumbler, rows, 0, Preparation(tmp_path))
     before = [(tmp_path / row.path).stat().st_mtime_ns for row in rows]
     again = Preparation(tmp_path)
-    say_rows(None, rows, 0, again)  # nobody to speak
+    speak_batch(None, rows, 0, again)  # nobody to speak
     assert len(again.splits["train"]) == 2
     assert before == [(tmp_path / row.path).stat().st_mtime_ns for row in rows]
 
@@ -244,7 +245,7 @@ def test_the_tones_are_heard(wheel, name):
 
 def quarters(waveform):
     """The median pitch of each quarter of the voiced frames, in hertz."""
-    pitch = track_pitch(resample(waveform, SPEAKING_RATE, SAMPLE_RATE))
+    pitch = track_pitch(resample(waveform, TTS_SAMPLE_RATE, SAMPLE_RATE))
     return [quarter.median().item() for quarter in pitch[~pitch.isnan()].tensor_split(4)]
 
 

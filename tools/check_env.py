@@ -97,18 +97,18 @@ def _check_gpu() -> Check:
 def _check_corpora() -> list[Check]:
     if not _has("ramospeech") or not _has("pypinyin"):
         return [Check("corpora", False, "unknown before setup", "make setup", needed=False)]
-    from ramospeech.data.corpora import MODULES
+    from ramospeech.data.corpora import CORPORA
 
-    return [_check_corpus(name) for name in MODULES]
+    return [_check_corpus(name) for name in CORPORA]
 
 
 def _check_corpus(name: str) -> Check:
     from ramospeech.config.paths import data_dir
-    from ramospeech.data.corpora import how_to_get, is_prepared
+    from ramospeech.data.corpora import get_corpus
 
-    fix = "created on first use" if name == "mini" else how_to_get(name)
+    fix = "created on first use" if name == "mini" else get_corpus(name).how_to_get()
     try:
-        present = is_prepared(name)
+        present = get_corpus(name).is_prepared()
         found = str(data_dir() / name) if present else "not prepared"
     except (OSError, ValueError) as error:
         present, found = False, str(error)

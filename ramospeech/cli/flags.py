@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ramospeech.data.corpora import ALL, MODULES
+from ramospeech.data.corpora import ALL, CORPORA as ALL_CORPORA
 
-CORPORA = (f"the corpus: {', '.join(MODULES)}; several joined by +; or {ALL}: the real ones that "
+CORPORA = (f"the corpus: {', '.join(ALL_CORPORA)}; several joined by +; or {ALL}: the real ones that "
            "are prepared")
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

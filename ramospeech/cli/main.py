@@ -13,9 +13,7 @@ from ramospeech.cli.flags import Commands, Run, command, port_number, positive
 from ramospeech.cli.listen import add_evaluate_command, add_speech_command, add_transcribe_command
 from ramospeech.cli.train import add_train_command
 from ramospeech.config.paths import SHIPPED_MODEL
-from ramospeech.data.corpora import (
-    MODULES, choose_labels, download, get_corpus, is_prepared, prepare, read_facts, why_not_prepared,
-)
+from ramospeech.data.corpora import CORPORA, download, get_corpus, prepare
 from ramospeech.utils.files import refuse_unwritable
 from ramospeech.utils.logs import LOGGER, log_to_stderr
 
@@ -83,7 +81,7 @@ def _add_corpora_commands(commands: Commands) -> None:
     command(commands, "corpora", run_corpora, "list the corpora and what is prepared of them")
     fetch = command(commands, "download", run_download,
                      "fetch a corpus and prepare it; what was broken off goes on")
-    fetch.add_argument("name", choices=list(MODULES), help="the corpus")
+    fetch.add_argument("name", choices=list(CORPORA), help="the corpus")
     fetch.add_argument("--to", type=Path, default=None,
                        help="the folder to put it in, such as an empty mount point; "
                             "default: the data folder")
@@ -91,23 +89,23 @@ def _add_corpora_commands(commands: Commands) -> None:
                        help="of openslr.org: main (the default), us, eu, cn, or an address")
     fetch.add_argument("--labels", default=None, help=LABELS)
     make = command(commands, "prepare", run_prepare, "write the manifests of a corpus")
-    make.add_argument("name", choices=list(MODULES), help="the corpus")
+    make.add_argument("name", choices=list(CORPORA), help="the corpus")
     make.add_argument("--root", type=Path, default=None, help="where a copy of it lies")
     make.add_argument("--labels", default=None, help=LABELS)
 
 
 def run_corpora(options: Namespace) -> int:
-    for name in MODULES:
-        corpus, state = get_corpus(name), "prepared" if is_prepared(name) else "not prepared"
-        if state == "not prepared" and read_facts(name) and not corpus.embedded:
-            state = f"not prepared: {why_not_prepared(name)}\n{'':24}"
+    for name, corpus in CORPORA.items():
+        state = "prepared" if corpus.is_prepared() else "not prepared"
+        if state == "not prepared" and corpus.read_facts() and not corpus.embedded:
+            state = f"not prepared: {corpus.why_not_prepared()}\n{'':24}"
         size = f"a download of {corpus.size / 1e9:.1f} GB; " if corpus.size else ""
         print(f"{name:10} {state:13} {corpus.description}\n{'':24} {size}licence: {corpus.licence}")
     return 0
 
 
 def run_download(options: Namespace) -> int:
-    choose_labels(get_corpus(options.name), options.labels)  # a wrong choice is found now
+    get_corpus(options.name).resolve_labels(options.labels)  # a wrong choice is found now
     print(f"{options.name}: licence {get_corpus(options.name).licence}", flush=True)
     root = download(options.name, options.to, options.mirror)
     print(f"{options.name} lies in {root}")

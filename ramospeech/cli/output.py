@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ramospeech.data.manifest import Utterance, spoken_signs
+from ramospeech.data.manifest import Utterance, spoken_characters
 from ramospeech.evaluation.error_rates import syllable_error_rate
 from ramospeech.language.simplified import simplify
 from ramospeech.recognition.results import Reading, Result
@@ -76,7 +76,7 @@ def error_rates(reading: Reading, reference: Utterance) -> dict[str, float]:
     """Of toned syllables, and of hanzi where the reference has them; neither punctuation
     is an error, nor traditional writing."""
     rates = {"syllable_error": syllable_error_rate([reference.syllables], [list(reading.syllables)])}
-    if hanzi := spoken_signs(simplify(reference.hanzi)):
+    if hanzi := spoken_characters(simplify(reference.hanzi)):
         rates["hanzi_error"] = syllable_error_rate([list(hanzi)], [list(reading.tokens)])
     return rates
 

@@ -14,7 +14,7 @@ from ramospeech.audio.augment import random_speed, spec_augment
 from ramospeech.audio.features import BINS, frame_count, log_spectrogram, normalise
 from ramospeech.audio.io import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.audio.voice_augmentation import augment_voice
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.data.sampler import BucketSampler, Key, Share
 from ramospeech.data.usable import too_short
 from ramospeech.language.vocabulary import Vocabulary

@@ -1,7 +1,7 @@
-"""Manifests: lists of utterances, one a line, `path<TAB>pinyin syllables<TAB>hanzi`.
+"""Manifests: lists of utterances, one per line, `path<TAB>pinyin syllables<TAB>hanzi`.
 
-Paths are relative to a data root, so that a list serves wherever the recordings lie. The hanzi may
-be missing (a single syllable has no one writing), the path and the pinyin may not.
+Paths are relative to a data root, so that a manifest works wherever the recordings are. The hanzi
+may be empty (a single syllable has no unique hanzi), the path and the pinyin may not.
 """
 
 from collections.abc import Iterable
@@ -12,16 +12,18 @@ from ramospeech.language.pinyin import is_syllable
 from ramospeech.utils.errors import RamoSpeechError
 from ramospeech.utils.files import read_text, write_text
 
+__all__ = ["ManifestError", "Utterance", "parse_line", "read_manifest", "spoken_characters",
+           "write_manifest"]
 
-_known: set[str] = set()  # the syllables that were looked at: few lines bring a new one
+_checked: set[str] = set()  # valid syllables seen so far: few lines contain a new one
 
 
 class ManifestError(RamoSpeechError):
-    """A manifest that cannot be trusted; the message names file, line and reason."""
+    """An invalid manifest; the message names file, line and reason."""
 
 
 class Utterance(NamedTuple):
-    """A recording and what is said in it."""
+    """A recording and its transcript."""
 
     path: str  # relative to the data root, with forward slashes
     pinyin: str  # toned syllables, separated by single spaces
@@ -32,19 +34,19 @@ class Utterance(NamedTuple):
         return self.pinyin.split(" ")
 
 
-def spoken_signs(text: str) -> str:
-    """What of a text is spoken: letters and digits of any script, without punctuation and spaces."""
+def spoken_characters(text: str) -> str:
+    """The letters and digits of a text, in any script, without punctuation and spaces."""
     return "".join(filter(str.isalnum, text))
 
 
 def read_manifest(path: Path) -> list[Utterance]:
-    """Read a manifest whole. Raises ManifestError at the first line that is not right."""
+    """Read a whole manifest. Raises ManifestError at the first invalid line."""
     utterances: list[Utterance] = []
     seen: set[str] = set()
     for number, line in enumerate(_read_lines(path), start=1):
         try:
             utterances.append(parse_line(line))
-            _refuse_second(utterances[-1].path, seen)
+            _refuse_duplicate(utterances[-1].path, seen)
         except ValueError as error:
             raise ManifestError(f"{path}, line {number}: {error}") from None
     if not utterances:
@@ -53,7 +55,7 @@ def read_manifest(path: Path) -> list[Utterance]:
 
 
 def _read_lines(path: Path) -> list[str]:
-    """Lines without their ends, which may be those of any platform."""
+    """Lines without their line ends, which may be those of any platform."""
     try:
         text = read_text(path)
     except ValueError as error:
@@ -62,14 +64,14 @@ def _read_lines(path: Path) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def _refuse_second(path: str, seen: set[str]) -> None:
+def _refuse_duplicate(path: str, seen: set[str]) -> None:
     if path in seen:
         raise ValueError(f"the path {path!r} occurs twice")
     seen.add(path)
 
 
 def parse_line(line: str) -> Utterance:
-    """One line of a manifest, without its newline. Raises ValueError with the reason."""
+    """Parse one line, without its line end. Raises ValueError with the reason."""
     fields = line.split("\t")
     if len(fields) != 3:
         raise ValueError(f"expected 3 fields separated by tabs, found {len(fields)}")
@@ -78,7 +80,7 @@ def parse_line(line: str) -> Utterance:
     syllables = pinyin.split()
     if not syllables:
         raise ValueError("no pinyin")
-    if not _known.issuperset(syllables):
+    if not _checked.issuperset(syllables):
         _check_syllables(syllables)
     return Utterance(path, " ".join(syllables), hanzi.strip())
 
@@ -87,7 +89,7 @@ def _check_syllables(syllables: list[str]) -> None:
     for syllable in syllables:
         if not is_syllable(syllable):
             raise ValueError(f"{syllable!r} is not a toned pinyin syllable such as 'hao3'")
-    _known.update(syllables)
+    _checked.update(syllables)
 
 
 def _check_path(path: str) -> None:
@@ -96,22 +98,22 @@ def _check_path(path: str) -> None:
     if path.startswith("/") or (".." in path and ".." in path.split("/")):
         raise ValueError(f"the path {path!r} is not inside the data root")
     if "\\" in path or not path.isprintable():
-        raise ValueError(f"the path {path!r} holds a backslash or an unprintable character")
+        raise ValueError(f"the path {path!r} contains a backslash or an unprintable character")
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> None:
-    """Write a manifest; the file appears whole or not at all.
+    """Write a manifest atomically.
 
-    Raises ValueError for an utterance that `read_manifest` would refuse, and for none at all.
+    Raises ValueError for an utterance that `read_manifest` would refuse, and if there is none.
     """
     lines: list[str] = []
     seen: set[str] = set()
     for utterance in utterances:
         line = "\t".join(utterance)
         if "\n" in line or "\r" in line:
-            raise ValueError(f"{utterance!r} holds a line break")
+            raise ValueError(f"{utterance!r} contains a line break")
         lines.append("\t".join(parse_line(line)) + "\n")
-        _refuse_second(utterance.path, seen)
+        _refuse_duplicate(utterance.path, seen)
     if not lines:
         raise ValueError("a manifest needs at least one utterance")
     write_text(path, "".join(lines))

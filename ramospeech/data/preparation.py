@@ -1,7 +1,7 @@
 """What preparing any corpus has in common: what is kept, what is skipped, what splits share.
 
-A corpus's own file knows its layout; it finds its copy with `find_copy`, and hands each recording
-to a `Preparation`, which counts.
+A recipe knows the layout of its corpus: it finds the copy with `find_copy` and passes each
+recording to a `Preparation`, which counts.
 """
 
 import hashlib
@@ -13,59 +13,68 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ramospeech.data.manifest import Utterance
 from ramospeech.language.pinyin import hanzi_to_pinyin
 from ramospeech.language.vocabulary import UNK
 from ramospeech.utils.errors import RamoSpeechError
-from ramospeech.utils.files import read_text
+from ramospeech.utils.files import read_text, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["CorpusError", "Preparation", "file_names", "find_copy", "folder_names", "hash_number",
+           "is_junk", "read_transcripts", "split_by_hash", "write_recording"]
 
 JUNK = {"thumbs.db", "desktop.ini", "__macosx", "lost+found"}
 _DIGIT = re.compile("[0-9]")
 
 
 class CorpusError(RamoSpeechError):
-    """A corpus that is unknown, not prepared or not whole; the message says what to do."""
+    """A corpus that is unknown, not prepared or incomplete; the message says what to do."""
 
 
 @dataclass
 class Preparation:
-    """What preparing a corpus found: the lists, and what was left out for which reason."""
+    """What preparing a corpus found: the lists, and what was skipped for which reason."""
 
     root: Path
     splits: dict[str, list[Utterance]] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
     speakers: dict[str, set[str]] = field(default_factory=dict)  # of each split
-    examples: dict[str, str] = field(default_factory=dict)  # a file for each reason, if it is known
+    examples: dict[str, str] = field(default_factory=dict)  # a file for each reason, if known
 
     def keep(self, split: str, utterance: Utterance, speaker: str = "") -> None:
         self.splits.setdefault(split, []).append(utterance)
-        self.speakers.setdefault(split, set()).update({speaker} - {""})  # empty: not known
+        self.speakers.setdefault(split, set()).update({speaker} - {""})  # empty: unknown
 
     def skip(self, reason: str, count: int = 1, example: str = "") -> None:
-        """Count what is left out; `example` names one of them, where a reader would look for it."""
+        """Count skipped recordings; `example` is the file name of one of them."""
         if count:
             self.skipped[reason] += count
         if example:
             self.examples.setdefault(reason, example)
 
     def keep_text(self, split: str, path: str, text: str, speaker: str) -> None:
-        """Keep a recording with what pypinyin reads in its transcript, or skip it with the reason.
+        """Keep a recording with the pinyin that pypinyin gives its transcript, or skip it.
 
-        A Latin letter becomes `<UNK>`. Digits are skipped: who read 12 aloud may have said `shi2
-        er4`, `yi1 er4` or `yao1 er4`.
+        A Latin letter becomes `<UNK>`. Transcripts with digits are skipped: 12 may have been read
+        `shi2 er4`, `yi1 er4` or `yao1 er4`.
         """
         hanzi = "".join(text.split())
         syllables = hanzi_to_pinyin(hanzi)
         if _DIGIT.search(unicodedata.normalize("NFKC", hanzi)):
-            self.skip("digits, which have more than one reading")
+            self.skip("digits, which have more than one pronunciation")
         elif not set(syllables) - {UNK}:
             self.skip("no hanzi in the transcript")
         else:
             self.keep(split, Utterance(path, " ".join(syllables), hanzi), speaker)
 
-    def with_example(self, reason: str) -> str:
-        return f"{reason}, such as {self.examples[reason]}" if reason in self.examples else reason
+    def reasons(self) -> list[tuple[int, str]]:
+        """How many were skipped and why, the most frequent reason first; with an example if known."""
+        return [(count, reason + (f", such as {self.examples[reason]}" if reason in self.examples else ""))
+                for reason, count in self.skipped.most_common()]
 
     def names(self) -> list[str]:
         """The splits, with train, dev and test first."""
@@ -73,7 +82,7 @@ class Preparation:
         return sorted(self.splits, key=lambda name: [*usual, name].index(name))
 
     def shared(self) -> dict[str, dict[str, int]]:
-        """For each pair of splits, how much of the second occurs in the first as well."""
+        """For each pair of splits, how much of the second also occurs in the first."""
         texts = {name: [_text(item) for item in self.splits[name]] for name in self.names()}
         sets = {split: set(items) for split, items in texts.items()}
         return {
@@ -86,13 +95,19 @@ class Preparation:
             for first, second in combinations(texts, 2)
         }
 
+    def facts(self) -> dict[str, Any]:
+        """The counts, as `corpus.json` holds them."""
+        return {"root": str(self.root.resolve()),
+                "splits": {split: len(self.splits[split]) for split in self.names()},
+                "speakers": {split: len(self.speakers[split]) for split in self.names()},
+                "shared": self.shared(), "skipped": dict(self.skipped)}
+
     def summary(self) -> str:
-        """Lines that account for every recording that was found, and for what the splits share."""
+        """Lines that account for every recording, and for what the splits share."""
         kept = [f"  {name:10} {len(self.splits[name]):6} kept{_by(len(self.speakers[name]))}"
                 for name in self.names()]
-        left = [f"  {count:17} skipped: {self.with_example(reason)}"
-                for reason, count in self.skipped.most_common()]
-        return "\n".join([*kept, *left, *_sharing(self.shared())])
+        skipped = [f"  {count:17} skipped: {reason}" for count, reason in self.reasons()]
+        return "\n".join([*kept, *skipped, *_overlaps(self.shared())])
 
 
 def _text(utterance: Utterance) -> str:
@@ -103,7 +118,7 @@ def _by(speakers: int) -> str:
     return f", {speakers} speaker{'s' * (speakers > 1)}" if speakers else ""
 
 
-def _sharing(shared: dict[str, dict[str, int]]) -> list[str]:
+def _overlaps(shared: dict[str, dict[str, int]]) -> list[str]:
     lines = [
         f"  {pair}: the text of {counts['utterances']} of {counts['of_utterances']}, "
         f"{counts['speakers']} of {counts['of_speakers']} speakers"
@@ -112,29 +127,29 @@ def _sharing(shared: dict[str, dict[str, int]]) -> list[str]:
     return lines or ["  no two splits share a text or a speaker"] * bool(shared)
 
 
-def split_of(key: str) -> str:
-    """90 % train, 5 % dev, 5 % test, by a hash of the key: a word or a speaker is in one only."""
+def split_by_hash(key: str) -> str:
+    """90 % train, 5 % dev, 5 % test, by a hash of the key: a word or speaker is in one split only."""
     percent = hash_number(key) % 100
     return "train" if percent < 90 else "dev" if percent < 95 else "test"
 
 
 def hash_number(key: str) -> int:
-    """The same on every machine, and for each key as if drawn by lot."""
+    """A pseudorandom number for the key, the same on every machine."""
     return int(hashlib.sha256(key.encode()).hexdigest(), 16)
 
 
 def file_names(folder: Path) -> list[str]:
-    """The files of a folder that belong to a corpus, in the order of their names."""
+    """The files in a folder, without junk, sorted by name."""
     return sorted(entry.name for entry in _entries(folder) if not entry.is_dir())
 
 
 def folder_names(folder: Path) -> list[str]:
-    """The folders in a folder that belong to a corpus, in the order of their names."""
+    """The folders in a folder, without junk, sorted by name."""
     return sorted(entry.name for entry in _entries(folder) if entry.is_dir())
 
 
 def is_junk(name: str) -> bool:
-    """What desktops and archivers leave behind: `.DS_Store`, `._A2_0.wav`, `Thumbs.db`, `__MACOSX`."""
+    """Whether desktops or archivers leave such files: `.DS_Store`, `._A2_0.wav`, `Thumbs.db`."""
     return name.startswith(".") or name.casefold() in JUNK
 
 
@@ -144,7 +159,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def read_transcripts(path: Path) -> str:
-    """A corpus's text file. Raises CorpusError, naming file and line, where it is not UTF-8."""
+    """Read a corpus's text file. Raises CorpusError, naming file and line, if it is not UTF-8."""
     try:
         return read_text(path)
     except ValueError as error:
@@ -154,13 +169,21 @@ def read_transcripts(path: Path) -> str:
 def find_copy(name: str, root: Path | None, folder: str, parts: Sequence[str]) -> Path:
     """The top folder of a copy of a corpus: `folder` inside `root`, or `root` itself.
 
-    Raises CorpusError where one of `parts` is not in it.
+    Raises CorpusError if one of `parts` is missing in it.
     """
     if root is None:
-        raise CorpusError(f"say where the copy lies: `ramospeech prepare {name} --root DIR`")
+        raise CorpusError(f"name the folder of your copy: `ramospeech prepare {name} --root DIR`")
     inside = root.resolve() / folder
     top = inside if inside.is_dir() else root.resolve()
     for part in (".", *parts):
         if not (top / part).exists():
             raise CorpusError(f"{root} is no copy of {name}: {top / part} is missing")
     return top
+
+
+def write_recording(path: Path, samples: "np.ndarray", sample_rate: int) -> None:
+    """Write `(n,)` samples, int16 or float within -1 and 1, as 16-bit WAV or FLAC, by the suffix."""
+    import soundfile
+
+    write_atomically(path, lambda draft: soundfile.write(
+        draft, samples, sample_rate, subtype="PCM_16", format=path.suffix[1:].upper()))

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from ramospeech.audio.features import frame_count
 from ramospeech.audio.io import SAMPLE_RATE, AudioError, audio_seconds
 from ramospeech.audio.segmentation import whole_seconds
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.losses.functions import frames_needed
 from ramospeech.models.dfcnn import REDUCTION, output_count

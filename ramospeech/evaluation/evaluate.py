@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from tqdm import tqdm
 
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.data.usable import measure_seconds
 from ramospeech.decoding.hypothesis import Decode
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation

@@ -20,8 +20,9 @@ from torchaudio.functional import forced_align, merge_tokens
 
 from ramospeech.audio.features import HOP_SAMPLES, extract_features, log_spectrogram
 from ramospeech.audio.io import SAMPLE_RATE, load_audio
-from ramospeech.data.corpora import Split, open_split
-from ramospeech.data.manifest import Utterance, spoken_signs
+from ramospeech.data.corpora import open_split
+from ramospeech.data.corpus import Split
+from ramospeech.data.manifest import Utterance, spoken_characters
 from ramospeech.data.preparation import CorpusError
 from ramospeech.evaluation.error_analysis import error_by_length, error_by_times_heard, part_confusions
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation, align
@@ -209,7 +210,7 @@ def make_steps(
     reference: Sequence[str], hypothesis: Sequence[str], hanzi: str = ""
 ) -> list[Step]:
     """The alignment of an utterance; one hanzi stands for one syllable, where the counts agree."""
-    written = spoken_signs(hanzi)
+    written = spoken_characters(hanzi)
     signs = iter(written if len(written) == len(reference) else [""] * len(reference))
     return [Step(said, heard, *_edit(said, heard), hanzi=next(signs) if said else "")
             for said, heard in align(reference, hypothesis)]

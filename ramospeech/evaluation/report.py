@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ramospeech.config.paths import PACKAGE, SHIPPED_MODEL
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation
 
 WHAT_COUNTS = [".", ":!benchmarks/*.json", ":!*.md"]  # to git: all but these

@@ -9,14 +9,12 @@ import unicodedata
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from pypinyin import Style, lazy_pinyin
-from pypinyin.contrib.tone_convert import to_finals, to_initials
-from pypinyin.seg.simpleseg import seg
-
 from ramospeech.language.simplified import simplify
 from ramospeech.language.vocabulary import UNK
 
 NEUTRAL_TONE = 5
+
+# pypinyin is imported where it is used: loading its tables takes a third of a second.
 
 _DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 _SPELLING = {"n2": "en2", "n4": "en4", "ng2": "en2", "ng4": "en4"}  # 嗯, spelt with a vowel
@@ -38,6 +36,8 @@ def hanzi_to_pinyin(text: str, as_written: bool = False) -> list[str]:
     each Latin letter, and each character that pypinyin cannot read, becomes `<UNK>`. So every
     letter, digit and hanzi gives one token.
     """
+    from pypinyin.seg.simpleseg import seg
+
     text = "".join(unicodedata.normalize("NFKC", text).split()).translate(_DIGITS)
     phrases = seg(text if as_written else simplify(text))
     return [syllable for phrase in phrases for syllable in _read_phrase(phrase)]
@@ -46,6 +46,8 @@ def hanzi_to_pinyin(text: str, as_written: bool = False) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def _read_phrase(phrase: str) -> list[str]:
     """One of the phrases into which pypinyin cuts a text; most come again and again."""
+    from pypinyin import Style, lazy_pinyin
+
     # What it says of its types forgets that `errors` may give a list.
     readings = lazy_pinyin(phrase, style=Style.TONE3, errors=_unread)  # type: ignore[arg-type]
     return [_SPELLING.get(reading, reading) for reading in readings]
@@ -89,6 +91,8 @@ def split_syllable(syllable: str) -> Syllable:
     A syllable without a vowel (`hm`, `ng4`) is all final. Raises ValueError for what is not spelt
     like a syllable.
     """
+    from pypinyin.contrib.tone_convert import to_finals, to_initials
+
     if not _SYLLABLE.fullmatch(syllable):
         raise ValueError(f"{syllable!r} is not a toned pinyin syllable such as 'hao3'")
     tone = int(syllable[-1]) if syllable[-1].isdigit() else NEUTRAL_TONE

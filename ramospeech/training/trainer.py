@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ramospeech.audio.augment import SPEEDS
 from ramospeech.config.settings import Settings
-from ramospeech.data.corpora import Split
+from ramospeech.data.corpus import Split
 from ramospeech.data.dataset import Batch, SpeechDataset, make_loader
 from ramospeech.data.sampler import BucketSampler
 from ramospeech.data.usable import find_unreadable, find_unusable, measure_seconds

@@ -4,18 +4,20 @@
     data_aishell/wav/train/S0002/BAC009S0002W0122.wav      split, speaker, recording
     data_aishell/transcript/aishell_transcript_v0.8.txt    BAC009S0002W0122 而 对 楼市 成交 ...
 
-Of 141,925 recordings 325 have no transcript. There is no pinyin: pypinyin reads the hanzi.
+Of 141,925 recordings 325 have no transcript. There is no pinyin: the labels are pypinyin's.
 """
 
 import os
 from functools import partial
 from pathlib import Path
 
-from ramospeech.data.corpora import Corpus
+from ramospeech.data.corpus import Corpus
 from ramospeech.data.openslr import MIRRORS, Archive, download
 from ramospeech.data.preparation import (
     CorpusError, Preparation, file_names, find_copy, folder_names, read_transcripts,
 )
+
+__all__ = ["ARCHIVE", "CORPUS", "TRANSCRIPT", "prepare", "read_transcript"]
 
 SPLITS = ("train", "dev", "test")
 TRANSCRIPT = "transcript/aishell_transcript_v0.8.txt"
@@ -25,7 +27,7 @@ ARCHIVE = Archive(page=33, file="data_aishell.tgz", folder="data_aishell",
 
 
 def prepare(root: Path | None) -> Preparation:
-    """List every split, in the order of the recordings' names."""
+    """List every split, sorted by the names of the recordings."""
     top = find_copy("aishell", root, ARCHIVE.folder, (TRANSCRIPT, "wav"))
     _refuse_packed(top / "wav")
     found = Preparation(find_copy("aishell", top, ".", [f"wav/{split}" for split in SPLITS]))
@@ -38,7 +40,7 @@ def prepare(root: Path | None) -> Preparation:
 
 
 def _refuse_packed(wav: Path) -> None:
-    """Raise CorpusError where a speaker's own archive was not unpacked."""
+    """Raise CorpusError if a speaker's archive is not unpacked."""
     unpacked = {speaker for split in folder_names(wav) for speaker in folder_names(wav / split)}
     for archive in file_names(wav):
         if archive.endswith(".tar.gz") and archive.removesuffix(".tar.gz") not in unpacked:
@@ -47,7 +49,7 @@ def _refuse_packed(wav: Path) -> None:
 
 
 def read_transcript(path: Path) -> dict[str, str]:
-    """The text of each recording. Raises CorpusError, naming the line, where one has two texts."""
+    """The text of each recording. Raises CorpusError, naming the line, if one has two texts."""
     texts: dict[str, str] = {}
     for number, line in enumerate(read_transcripts(path).splitlines(), start=1):
         name, text = [*line.split(maxsplit=1), "", ""][:2]
@@ -57,7 +59,7 @@ def read_transcript(path: Path) -> dict[str, str]:
 
 
 def _add_speaker(found: Preparation, split: str, speaker: str, texts: dict[str, str]) -> None:
-    """Each text is used up, so that those left over have no recording."""
+    """Keep a speaker's recordings and remove their texts: those left over have no recording."""
     folder = f"wav/{split}/{speaker}"
     for name in file_names(found.root / folder):
         stem, extension = os.path.splitext(name)

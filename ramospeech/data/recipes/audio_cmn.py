@@ -1,9 +1,9 @@
 """`audio-cmn`: real human Mandarin, isolated words and single syllables (CC BY-SA).
 
 Words of the HSK lists, spoken by Yue Tan, and toned syllables, spoken by Chen Wang, from the public
-repository hugolpz/audio-cmn. The words give the splits train, dev and test, by a hash of the word;
-the syllables stay apart in the splits `syllables-dev` (a quarter of them, to choose by) and
-`syllables` (to judge by): a voice that a model of the words never heard.
+repository hugolpz/audio-cmn. A hash divides the words into train, dev and test. The syllables form
+two splits of their own, `syllables-dev` (a quarter of them) and `syllables`, in a voice that a model
+trained on the words has never heard.
 """
 
 import os
@@ -12,14 +12,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ramospeech.data.corpora import Corpus
-from ramospeech.data.download_place import draft_of, holds_other, settle
+from ramospeech.data.corpus import Corpus
 from ramospeech.data.manifest import Utterance
 from ramospeech.data.preparation import (
-    CorpusError, Preparation, file_names, find_copy, hash_number, split_of,
+    CorpusError, Preparation, file_names, find_copy, hash_number, split_by_hash,
 )
+from ramospeech.data.staging import contains_other_files, move_into_place, staging_folder
 from ramospeech.language.pinyin import hanzi_to_pinyin, respell
 from ramospeech.language.vocabulary import UNK
+
+__all__ = ["COMMIT", "CORPUS", "URL", "download", "prepare"]
 
 URL = "https://github.com/hugolpz/audio-cmn.git"
 COMMIT = "ff9ed3d0"
@@ -29,37 +31,37 @@ _TONED = re.compile(r"[a-z]+[1-4]")
 
 
 def download(target: Path, url: str = URL, commit: str = COMMIT) -> Path:
-    """Fetch just the folder `64k/` (109 MB) by git, which shows its own progress.
+    """Fetch only the folder `64k/` (109 MB) by git, which shows its own progress.
 
-    Takes up an attempt that was broken off; `target` appears only when all of it is there. A
-    `target` that is an empty folder stays, and all lies inside it from the start.
+    Resumes an interrupted attempt; `target` appears only when it is complete. An existing empty
+    folder `target` is kept and filled from the start.
     """
     if shutil.which("git") is None:
         raise CorpusError("git was not found: install it (`apt install git`, `brew install git`)")
-    draft = draft_of(target)
-    if holds_other(target, draft.name):
+    staged = staging_folder(target)
+    if contains_other_files(target, staged.name):
         return _find_root(target)
-    _git("init", "--quiet", str(draft))
-    for lock in (draft / ".git").rglob("*.lock"):
-        lock.unlink()  # of an attempt that was killed
-    _git("-C", str(draft), "config", "remote.origin.url", url)
-    _git("-C", str(draft), "fetch", "--filter=blob:none", "--progress", "origin",
+    _git("init", "--quiet", str(staged))
+    for lock in (staged / ".git").rglob("*.lock"):
+        lock.unlink()  # of a killed attempt
+    _git("-C", str(staged), "config", "remote.origin.url", url)
+    _git("-C", str(staged), "fetch", "--filter=blob:none", "--progress", "origin",
          "+refs/heads/*:refs/remotes/origin/*")
-    _git("-C", str(draft), "sparse-checkout", "set", "--no-cone", "/64k/")
-    _git("-C", str(draft), "-c", "advice.detachedHead=false", "checkout", "--progress", commit)
-    settle(draft, target)
+    _git("-C", str(staged), "sparse-checkout", "set", "--no-cone", "/64k/")
+    _git("-C", str(staged), "-c", "advice.detachedHead=false", "checkout", "--progress", commit)
+    move_into_place(staged, target)
     return target
 
 
 def _git(*arguments: str) -> None:
-    # A hook or an alias may have set GIT_DIR, and git would work on that repository.
+    # With GIT_DIR, which a hook or an alias may have set, git would use that repository.
     environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     if subprocess.run(["git", *arguments], env=environment).returncode != 0:
-        raise CorpusError(f"`git {' '.join(arguments)}` failed; run the command again to go on")
+        raise CorpusError(f"`git {' '.join(arguments)}` failed; run the command again to resume")
 
 
 def prepare(root: Path | None) -> Preparation:
-    """List the words and the syllables below `root`, a copy of the repository."""
+    """List the words and syllables in `root`, a copy of the repository."""
     root = _find_root(root)
     found = Preparation(root)
     for folder, add in ((WORDS, _add_word), (SYLLABLES, _add_syllable)):
@@ -70,17 +72,17 @@ def prepare(root: Path | None) -> Preparation:
 
 
 def _find_root(root: Path | None) -> Path:
-    if root is not None and root.resolve().name == "64k":  # that folder of it will do, too
+    if root is not None and root.resolve().name == "64k":  # that folder is accepted, too
         root = root.resolve().parent
     return find_copy("audio-cmn", root, "audio-cmn", (WORDS, SYLLABLES))
 
 
-def _spoken(path: str) -> str:
+def _transcript(path: str) -> str:
     return Path(path).stem.removeprefix("cmn-")
 
 
 def _add_word(found: Preparation, path: str) -> None:
-    word = _spoken(path)
+    word = _transcript(path)
     if not _HANZI.fullmatch(word):
         found.skip("word with a gap or a sign in it")
         return
@@ -88,19 +90,19 @@ def _add_word(found: Preparation, path: str) -> None:
     if UNK in syllables:
         found.skip("word that pypinyin cannot read")
         return
-    found.keep(split_of(word), Utterance(path, " ".join(syllables), word), "Yue Tan")
+    found.keep(split_by_hash(word), Utterance(path, " ".join(syllables), word), "Yue Tan")
 
 
 def _add_syllable(found: Preparation, path: str) -> None:
-    syllable = _spoken(path)
+    syllable = _transcript(path)
     if syllable.endswith("5"):  # seconds long, with several takes in one recording
         found.skip("neutral tone: not a recording of one syllable")
     elif not _TONED.fullmatch(syllable):
         found.skip("interjection or syllable outside the usual table")
     else:
         pinyin = respell(syllable)
-        to_choose_by = hash_number(pinyin) % 4 == 0
-        found.keep("syllables-dev" if to_choose_by else "syllables",
+        is_dev = hash_number(pinyin) % 4 == 0
+        found.keep("syllables-dev" if is_dev else "syllables",
                    Utterance(path, pinyin, ""), "Chen Wang")
 
 

@@ -1,8 +1,8 @@
 """`espeak`: every syllable of the vocabulary in many robot voices, made on this machine.
 
-Real recordings have each syllable a few times by one speaker, rare ones not at all. Here all 1,213
-come equally often, in rows of one to five that mean nothing, so that nothing can be learned but how
-they sound. No voice of mini's dev and test speaks here: those stay unheard.
+Real recordings contain each syllable a few times by one speaker, rare ones not at all. Here all
+1,213 are equally frequent, in meaningless sequences of one to five, so that a model can learn
+nothing but their sound. The voices of mini's dev and test do not occur: they stay unseen.
 """
 
 from collections.abc import Iterator
@@ -13,22 +13,24 @@ import numpy as np
 from tqdm import tqdm
 
 from ramospeech.config.paths import data_dir
-from ramospeech.data.corpora import Corpus
+from ramospeech.data.corpus import Corpus
 from ramospeech.data.manifest import Utterance, read_manifest
 from ramospeech.data.preparation import Preparation
 from ramospeech.data.recipes.mini import manifest_path, parse_voice, speak_utterance
-from ramospeech.data.tts.espeak import READING, variants
+from ramospeech.data.tts.espeak import SPELLING_VERSION, variants
 from ramospeech.language.vocabulary import Vocabulary
+
+__all__ = ["CORPUS", "draw_utterances", "prepare", "training_voices"]
 
 SEED = 2019
 UTTERANCES = 8000
-LENGTHS = (0.25, 0.4, 0.2, 0.1, 0.05)  # how often a row has 1, 2, ... syllables
+LENGTHS = (0.25, 0.4, 0.2, 0.1, 0.05)  # probability of 1, 2, ... syllables
 TONELESS = {"whisper", "whisperf"}
-VERSION = f"{READING}-{version('espeakng-loader')}"  # another one may sound otherwise
+VERSION = f"{SPELLING_VERSION}-{version('espeakng-loader')}"  # another version may sound different
 
 
 def prepare(root: Path | None = None) -> Preparation:
-    """Speak every utterance that is not there yet, into `root` or the data folder."""
+    """Synthesise the missing recordings in `root`, by default in the data folder."""
     found = Preparation(root or data_dir() / "espeak" / VERSION)
     for utterance in tqdm(draw_utterances(), total=UTTERANCES, desc="speaking espeak"):
         speak_utterance(utterance, found.root)
@@ -37,7 +39,7 @@ def prepare(root: Path | None = None) -> Preparation:
 
 
 def draw_utterances(count: int = UTTERANCES) -> Iterator[Utterance]:
-    """Rows of syllables, each with its speaker; always the same ones."""
+    """Sequences of syllables, each with its voice; the same on every call."""
     rng = np.random.default_rng(SEED)
     voices, symbols = training_voices(), Vocabulary.read().symbols[2:]
     deck: list[str] = []
@@ -53,10 +55,10 @@ def draw_utterances(count: int = UTTERANCES) -> Iterator[Utterance]:
 
 
 def training_voices() -> list[str]:
-    """espeak-ng's variants but for those that mini keeps for judging, and those without a tone."""
-    kept_apart = {parse_voice(utterance.path)[0].variant for split in ("dev", "test")
+    """espeak-ng's variants except those in mini's dev and test, and those without tones."""
+    held_out = {parse_voice(utterance.path)[0].variant for split in ("dev", "test")
                   for utterance in read_manifest(manifest_path(split))}
-    return [name for name in variants() if name.isalnum() and name not in kept_apart | TONELESS]
+    return [name for name in variants() if name.isalnum() and name not in held_out | TONELESS]
 
 
 CORPUS = Corpus(

@@ -1,7 +1,7 @@
-"""`mini`: 760 short utterances of 38 robot voices, spoken on the spot by espeak-ng.
+"""`mini`: 760 short utterances in 38 robot voices, synthesised by espeak-ng on this machine.
 
-Everyday phrases and numbers over forty toned syllables. The lists in `data_config/` say who says
-what; no voice is in two of them. The recordings are made on first use and kept.
+Everyday phrases and numbers made of forty toned syllables. The manifests in `data_config/` say which
+voice speaks what; no voice is in two of them. The recordings are made on first use and kept.
 """
 
 import hashlib
@@ -9,15 +9,15 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-import soundfile
 from tqdm import tqdm
 
 from ramospeech.config.paths import DATA_CONFIG, data_dir
-from ramospeech.data.corpora import Corpus
+from ramospeech.data.corpus import Corpus
 from ramospeech.data.manifest import Utterance, read_manifest
-from ramospeech.data.preparation import Preparation
-from ramospeech.data.tts.espeak import READING, SPEAKING_RATE, Voice, speak
-from ramospeech.utils.files import write_atomically
+from ramospeech.data.preparation import Preparation, write_recording
+from ramospeech.data.tts.espeak import SPELLING_VERSION, TTS_SAMPLE_RATE, Voice, speak
+
+__all__ = ["CORPUS", "fingerprint", "manifest_path", "parse_voice", "prepare", "speak_utterance"]
 
 SPLITS = ("train", "dev", "test")
 LABEL_SOURCE = "pypinyin 0.55"
@@ -30,7 +30,7 @@ def manifest_path(split: str) -> Path:
 
 
 def prepare(root: Path | None = None) -> Preparation:
-    """Speak every utterance that is not there yet, into `root` or the data folder."""
+    """Synthesise the missing recordings in `root`, by default in the data folder."""
     found = Preparation(root or data_dir() / "mini" / fingerprint())
     for split in SPLITS:
         utterances = read_manifest(manifest_path(split))
@@ -41,19 +41,15 @@ def prepare(root: Path | None = None) -> Preparation:
 
 
 def speak_utterance(utterance: Utterance, root: Path) -> None:
-    """Write the utterance's recording below `root`, unless it is there: 22,050 Hz, 16 bits."""
+    """Write the utterance's recording below `root`, 22,050 Hz and 16 bits, unless it exists."""
     path = root / utterance.path
-    if path.exists():
-        return
-    voice, seed = parse_voice(utterance.path)
-    samples = speak(utterance.pinyin, voice, seed)
-    write_atomically(path, lambda draft: soundfile.write(
-        draft, samples, SPEAKING_RATE, subtype="PCM_16", format="WAV"
-    ))
+    if not path.exists():
+        voice, seed = parse_voice(utterance.path)
+        write_recording(path, speak(utterance.pinyin, voice, seed), TTS_SAMPLE_RATE)
 
 
 def parse_voice(path: str) -> tuple[Voice, int]:
-    """The voice and the seed that a path of mini names: `f2/r160_p50/0007.wav`."""
+    """The voice and the seed in a path such as `f2/r160_p50/0007.wav`. Raises ValueError."""
     match = _PATH.fullmatch(path)
     if match is None:
         raise ValueError(f"{path!r} does not name a voice as mini's paths do")
@@ -63,9 +59,9 @@ def parse_voice(path: str) -> tuple[Voice, int]:
 
 
 def fingerprint() -> str:
-    """Changes whenever mini does: with its lists, the source of its labels, and how it is spoken."""
+    """Changes whenever mini does: with its manifests, its label source and the way it is spoken."""
     content = b"".join(manifest_path(split).read_bytes() for split in SPLITS)
-    content += (LABEL_SOURCE + READING + version("espeakng-loader")).encode()
+    content += (LABEL_SOURCE + SPELLING_VERSION + version("espeakng-loader")).encode()
     return hashlib.sha256(content).hexdigest()[:12]
 
 

@@ -3,19 +3,21 @@
     primewords_md_2018_set1/audio_files/0/00/00042da8-....wav
     primewords_md_2018_set1/set1_transcript.json    [{"id", "user_id", "file", "text", ...}, ...]
 
-Some of the files that are listed do not exist, and some are listed twice. It has no splits of its
-own: a speaker's hash says which one. pypinyin reads the hanzi.
+Some of the listed files do not exist, and some are listed twice. It has no splits of its own: a hash
+of the speaker decides. The labels are pypinyin's.
 """
 
 import json
 from functools import partial
 from pathlib import Path
 
-from ramospeech.data.corpora import Corpus
+from ramospeech.data.corpus import Corpus
 from ramospeech.data.openslr import MIRRORS, Archive, download
 from ramospeech.data.preparation import (
-    CorpusError, Preparation, find_copy, is_junk, read_transcripts, split_of,
+    CorpusError, Preparation, find_copy, is_junk, read_transcripts, split_by_hash,
 )
+
+__all__ = ["ARCHIVE", "CORPUS", "prepare", "read_transcript"]
 
 AUDIO, TRANSCRIPT = "audio_files", "set1_transcript.json"
 ARCHIVE = Archive(page=47, file="primewords_md_2018_set1.tar.gz", folder="primewords_md_2018_set1",
@@ -23,7 +25,7 @@ ARCHIVE = Archive(page=47, file="primewords_md_2018_set1.tar.gz", folder="primew
 
 
 def prepare(root: Path | None) -> Preparation:
-    """List the recordings in the order of the transcript."""
+    """List the recordings, in the order of the transcript."""
     found = Preparation(find_copy("primewords", root, ARCHIVE.folder, (AUDIO, TRANSCRIPT)))
     paths = {path.name: path.relative_to(found.root).as_posix()
              for path in sorted((found.root / AUDIO).rglob("*.wav"))
@@ -31,18 +33,18 @@ def prepare(root: Path | None) -> Preparation:
     unlisted = set(paths)
     for file, speaker, text in read_transcript(found.root / TRANSCRIPT):
         if file not in paths:
-            found.skip("listed, but not there")
+            found.skip("listed, but missing")
         elif file not in unlisted:
-            found.skip("listed a second time")
+            found.skip("listed twice")
         else:
             unlisted.remove(file)
-            found.keep_text(split_of(speaker), paths[file], text, speaker)
+            found.keep_text(split_by_hash(speaker), paths[file], text, speaker)
     found.skip("no transcript", len(unlisted))
     return found
 
 
 def read_transcript(path: Path) -> list[tuple[str, str, str]]:
-    """File, speaker and text of each entry. Raises CorpusError for anything else."""
+    """File, speaker and text of each entry. Raises CorpusError if it is no such list."""
     text = read_transcripts(path)
     try:
         entries = json.loads(text)

@@ -1,8 +1,8 @@
-"""`spliced`: the syllables that audio-cmn's words have seldom or never, made of their parts.
+"""`spliced`: the syllables that are rare in audio-cmn's words, spliced from parts of these words.
 
-Half of the 1,213 syllables are rare in the words to train on, and some are not there at all, but
-nearly all of their initials and finals are, in other syllables. Here a syllable gets as many
-spliced recordings as it lacks of `ENOUGH`.
+Half of the 1,213 syllables are rare in the training words, and some do not occur, but nearly all of
+their initials and finals do, in other syllables. Here each syllable gets as many spliced recordings
+as it needs to occur `ENOUGH` times.
 """
 
 from collections import Counter, defaultdict
@@ -11,23 +11,20 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from torch import Tensor
 from tqdm import tqdm
 
-from ramospeech.audio.io import SAMPLE_RATE, load_audio
-from ramospeech.audio.splicing import splice
 from ramospeech.config.paths import data_dir
-from ramospeech.data.corpora import Corpus, Split, open_split
+from ramospeech.data.corpus import Corpus, Split
 from ramospeech.data.manifest import Utterance
-from ramospeech.data.preparation import Preparation
+from ramospeech.data.preparation import Preparation, write_recording
 from ramospeech.data.recipes.audio_cmn import CORPUS as audio_cmn
 from ramospeech.language.pinyin import Syllable, split_syllable
 from ramospeech.language.vocabulary import Vocabulary
-from ramospeech.utils.files import write_atomically
+
+__all__ = ["CORPUS", "Donors", "choose_donors", "phonetic_final", "prepare"]
 
 SEED = 2019
-ENOUGH = 8  # times that a syllable is heard in words or here
+ENOUGH = 8  # recordings of a syllable, in words and here together
 VERSION = f"1-{audio_cmn.version}"  # other words give other parts
 
 
@@ -38,20 +35,20 @@ class Donors:
         self.same, self.alike, self.ends = (defaultdict(list) for _ in range(3))
         for index, utterance in enumerate(words.utterances):
             first = split_syllable(utterance.syllables[0])
-            self.same[first.initial, sound_of(first)].append(index)
+            self.same[first.initial, phonetic_final(first)].append(index)
             self.alike[first.initial, _glide(first)].append(index)
             if len(utterance.syllables) == 1:
-                self.ends[sound_of(first), first.tone].append(index)
+                self.ends[phonetic_final(first), first.tone].append(index)
 
     def of(self, syllable: Syllable) -> tuple[list[int], list[int]]:
-        """Places of beginnings, of the same final if there are any, and of ends; maybe none."""
-        same = self.same.get((syllable.initial, sound_of(syllable)), [])
+        """Indices of beginnings (with the same final if possible) and of ends; may be empty."""
+        same = self.same.get((syllable.initial, phonetic_final(syllable)), [])
         alike = self.alike.get((syllable.initial, _glide(syllable)), [])
-        return same or alike, self.ends.get((sound_of(syllable), syllable.tone), [])
+        return same or alike, self.ends.get((phonetic_final(syllable), syllable.tone), [])
 
 
-def sound_of(syllable: Syllable) -> str:
-    """The final as it sounds: the i of `zi` and that of `zhi` are not the i of `ji`."""
+def phonetic_final(syllable: Syllable) -> str:
+    """The final as it sounds: the i of `zi` and that of `zhi` differ from the i of `ji`."""
     if syllable.final == "i" and syllable.initial in ("z", "c", "s"):
         return "ɿ"
     if syllable.final == "i" and syllable.initial in ("zh", "ch", "sh", "r"):
@@ -60,17 +57,20 @@ def sound_of(syllable: Syllable) -> str:
 
 
 def _glide(syllable: Syllable) -> str:
-    """How the final begins: with i, u, v, or openly."""
-    sound = sound_of(syllable)
+    """The vowel i, u or v with which the final begins, if it does."""
+    sound = phonetic_final(syllable)
     return sound[0] if sound[0] in "iuvɿʅ" else ""
 
 
 def prepare(root: Path | None = None) -> Preparation:
-    """Make every recording that is not there yet, in `root` or the data folder.
+    """Splice the missing recordings in `root`, by default in the data folder.
 
-    Raises CorpusError where audio-cmn is not prepared.
+    Raises CorpusError if audio-cmn is not prepared.
     """
-    words = open_split("audio-cmn", "train")
+    from ramospeech.audio.io import SAMPLE_RATE, load_audio  # these import torch
+    from ramospeech.audio.splicing import splice
+
+    words = audio_cmn.open_split("train")
     found = Preparation(root or data_dir() / "spliced" / VERSION)
     read = lru_cache(4000)(lambda index: load_audio(words.audio_path(index)))
     for syllable, number, donors in tqdm(list(choose_donors(words, found)), desc="splicing"):
@@ -79,30 +79,25 @@ def prepare(root: Path | None = None) -> Preparation:
             beginning, end = donors
             try:
                 waveform = splice(read(beginning), read(end))
-            except ValueError as error:  # a recording is missing, silent, or holds no speech
+            except ValueError as error:  # a recording is missing, silent, or contains no speech
                 found.skip("a part that cannot be used", example=str(error))
                 continue
-            _write(found.root / path, waveform.clip(-1, 1))
+            write_recording(found.root / path, waveform.clip(-1, 1).numpy(), SAMPLE_RATE)
         found.keep("train", Utterance(path, syllable, ""), "Yue Tan")
     return found
 
 
-def _write(path: Path, waveform: Tensor) -> None:
-    write_atomically(path, lambda draft: soundfile.write(
-        draft, waveform.numpy(), SAMPLE_RATE, subtype="PCM_16", format="FLAC"))
-
-
 def choose_donors(words: Split, found: Preparation) -> Iterator[tuple[str, int, tuple[int, int]]]:
-    """A syllable, the number of the copy, and two recordings to make it of; always the same."""
+    """Syllable, number of the copy, and the two recordings to splice; the same on every call."""
     rng = np.random.default_rng(SEED)
-    heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
+    counts = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
     donors = Donors(words)
     for syllable in Vocabulary.read().symbols[2:]:
         beginnings, ends = donors.of(split_syllable(syllable))
         if not (beginnings and ends):
             found.skip("syllable of which no part was recorded by itself")
             continue
-        for number in range(ENOUGH - heard[syllable]):
+        for number in range(ENOUGH - counts[syllable]):
             yield syllable, number, (int(rng.choice(beginnings)), int(rng.choice(ends)))
 
 

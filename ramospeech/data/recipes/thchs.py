@@ -2,20 +2,22 @@
 
     data_thchs30/data/A2_0.wav        every recording; A2 is the speaker
     data_thchs30/data/A2_0.wav.trn    three lines: words, toned syllables, phones
-    data_thchs30/train/A2_0.wav.trn   "../data/A2_0.wav.trn" and no more: a link turned into a file
+    data_thchs30/train/A2_0.wav.trn   "../data/A2_0.wav.trn" only: a link that became a file
 
-The folders train, dev and test are the corpus's own splits. Its own pinyin has tones as they are
-spoken (两眼 `liang2 yan3`), pypinyin's as a dictionary has them (`liang3 yan3`).
+The folders train, dev and test are the corpus's own splits. Its own pinyin gives tones as spoken
+(两眼 `liang2 yan3`), pypinyin as in a dictionary (`liang3 yan3`).
 """
 
 from functools import partial
 from pathlib import Path
 
-from ramospeech.data.corpora import Corpus
-from ramospeech.data.openslr import MIRRORS, Archive, download
+from ramospeech.data.corpus import Corpus
 from ramospeech.data.manifest import Utterance
+from ramospeech.data.openslr import MIRRORS, Archive, download
 from ramospeech.data.preparation import Preparation, file_names, find_copy, read_transcripts
 from ramospeech.language.pinyin import is_syllable, respell
+
+__all__ = ["ARCHIVE", "CORPUS", "LABELS", "parse_transcript", "prepare"]
 
 SPLITS = ("train", "dev", "test")
 LABELS = {"own": "the pinyin of THCHS-30 itself", "pypinyin": "pypinyin 0.55"}
@@ -26,16 +28,16 @@ ARCHIVE = Archive(page=18, file="data_thchs30.tgz", folder="data_thchs30",
 
 
 def prepare(root: Path | None, labels: str = "own") -> Preparation:
-    """List every split, with the corpus's own pinyin or with what pypinyin reads in its words."""
+    """List every split, with the corpus's own pinyin or with pypinyin's."""
     found = Preparation(find_copy("thchs", root, ARCHIVE.folder, ("data", *SPLITS)))
     data = set(file_names(found.root / "data"))
     unlisted = _recordings(data)
     for split in SPLITS:
         names = set(file_names(found.root / split))
         for name in sorted(_recordings(names)):
-            folder = "data" if name in data else split  # in `split` it may be no more than a link
+            folder = "data" if name in data else split  # in `split` it may be only a link
             if name not in data | names:
-                found.skip("listed, but not there")
+                found.skip("listed, but missing")
             elif f"{name}.trn" not in data:
                 found.skip("no transcript")
             else:
@@ -46,7 +48,7 @@ def prepare(root: Path | None, labels: str = "own") -> Preparation:
 
 
 def _recordings(names: set[str]) -> set[str]:
-    """The recordings that a folder holds, or lists by their transcripts."""
+    """The recordings in a folder, or whose transcripts are in it."""
     return {name.removesuffix(".trn") for name in names if name.endswith((".wav", ".wav.trn"))}
 
 
@@ -62,13 +64,13 @@ def _add(found: Preparation, split: str, path: str, labels: str) -> None:
     if labels == "pypinyin":
         found.keep_text(split, path, hanzi, speaker)
     elif not all(map(is_syllable, syllables)):
-        found.skip("a syllable that is none")
+        found.skip("an invalid syllable")
     else:
         found.keep(split, Utterance(path, " ".join(syllables), hanzi), speaker)
 
 
 def parse_transcript(text: str) -> tuple[str, list[str]]:
-    """Hanzi and toned syllables of a `.wav.trn`. Raises ValueError where either is missing."""
+    """Hanzi and toned syllables of a `.wav.trn`. Raises ValueError if either is missing."""
     words, pinyin, *_ = [*text.splitlines(), "", ""]
     hanzi = "".join(words.replace(_STRAY, "").split())
     syllables = [respell(syllable) for syllable in pinyin.split()]

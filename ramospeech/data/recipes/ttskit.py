@@ -1,63 +1,23 @@
-"""`ttskit`: every syllable of the vocabulary by voices that sound human, made on this machine.
+"""`ttskit`: every syllable of the vocabulary in human-like voices, made on this machine.
 
-Like `espeak`, rows of syllables that mean nothing, each syllable equally often; here by ttskit's
-networks (`ttskit.py`). Each row is said by a mixture of two of its voices, so hardly two of them
-sound alike.
+Like `espeak`, meaningless sequences in which all syllables are equally frequent; here synthesised by
+ttskit's neural networks (`tts/ttskit.py`, `tts/ttskit_speech.py`), whose weights are in its wheel.
 """
 
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import soundfile
-import torch
-from torch import Tensor
-from torchaudio.functional import resample
-from tqdm import tqdm
-
-from ramospeech.audio.io import SAMPLE_RATE
 from ramospeech.config.paths import data_dir
-from ramospeech.data.corpora import Corpus
-from ramospeech.data.manifest import Utterance
+from ramospeech.data.corpus import Corpus
 from ramospeech.data.preparation import CorpusError, Preparation
-from ramospeech.data.tts.ttskit import SPEAKING_RATE, Synthesiser, can_say, voice
-from ramospeech.language.vocabulary import Vocabulary
-from ramospeech.utils.files import write_atomically
+
+__all__ = ["CORPUS", "WHEEL", "download", "find_wheel", "prepare"]
 
 WHEEL = "ttskit-0.3.8-py3-none-any.whl"
 SHA256 = "edb0610f0ca27198a6eadc6788b16c28203ae0951c4fc456077026805382e373"
 VERSION = "1-0.3.8"
-SEED = 2019
-LENGTHS = {1: 6000, 2: 3600, 3: 2400}  # how many rows have 1, 2, 3 syllables
-TOGETHER = 48  # rows of the same length that are said at once
-SHORTEST = 0.14  # seconds a syllable: a voice that is faster has swallowed some
-
-# Of ttskit's 24 four stumble over single syllables, and `biaobei` has the name of a corpus that is
-# not for commercial use.
-VOICES = """Aibao Aicheng Aida Aijia Aijing Aimei Aina Aiqi Aitong Aiwei Aixia Aiya Aiyu Aiyue
-    Siyue Xiaobei Xiaomei Xiaoxue Xiaoyun""".split()
-
-
-class Row(NamedTuple):
-    """What is said, and how; `share` is the first voice's part of the mixture, in percent."""
-
-    pinyin: str
-    first: str
-    second: str
-    share: int
-    number: int
-
-    @property
-    def path(self) -> str:
-        return f"{self.first}-{self.second}/{self.share:02}_{self.number:05}.flac"
-
-    def mixture(self) -> Tensor:  # (32,)
-        return torch.lerp(voice(self.second), voice(self.first), self.share / 100)
 
 
 def download(target: Path) -> Path:
@@ -72,23 +32,11 @@ def download(target: Path) -> Path:
     return target
 
 
-def prepare(root: Path | None = None) -> Preparation:
-    """Say every row that is not there yet, into the data folder; `root` holds ttskit's wheel."""
-    synthesiser = Synthesiser(find_wheel(root))
-    found = Preparation(data_dir() / "ttskit" / VERSION)
-    rows = list(draw_rows())
-    with tqdm(total=len(rows), desc="speaking ttskit") as bar:
-        for seed, group in enumerate(groups(rows)):
-            say_rows(synthesiser, group, seed, found)
-            bar.update(len(group))
-    return found
-
-
 def find_wheel(root: Path | None) -> Path:
-    """Raises CorpusError where it is not in `root`, or not what it should be."""
+    """The wheel in `root`. Raises CorpusError if it is missing or not the published one."""
     if root is None:
-        raise CorpusError("say where ttskit's wheel is: `ramospeech prepare ttskit --root DIR`, or "
-                          "get it by `ramospeech download ttskit`")
+        raise CorpusError("name the folder of ttskit's wheel: `ramospeech prepare ttskit --root DIR`, "
+                          "or get it with `ramospeech download ttskit`")
     wheel = root / WHEEL
     if not wheel.is_file():
         raise CorpusError(f"{wheel} is missing: run `ramospeech download ttskit`")
@@ -99,51 +47,11 @@ def find_wheel(root: Path | None) -> Path:
     return wheel
 
 
-def draw_rows() -> Iterator[Row]:
-    """Always the same rows; those of the same length follow each other."""
-    rng = np.random.default_rng(SEED)
-    symbols = [symbol for symbol in Vocabulary.read().symbols[2:] if can_say(symbol)]
-    deck: list[str] = []
-    lengths = [length for length, count in LENGTHS.items() for _ in range(count)]
-    for number, length in enumerate(lengths):
-        if len(deck) < length:
-            deck += rng.permutation(symbols).tolist()
-        row, deck = deck[:length], deck[length:]
-        first, second = rng.choice(VOICES, 2, replace=False).tolist()
-        yield Row(" ".join(row), first, second, int(rng.integers(100)), number)
+def prepare(root: Path | None = None) -> Preparation:
+    """Synthesise the missing recordings in the data folder; `root` contains ttskit's wheel."""
+    from ramospeech.data.tts.ttskit_speech import synthesise  # imports torch
 
-
-def groups(rows: list[Row]) -> Iterator[list[Row]]:
-    for length in LENGTHS:
-        alike = (row for row in rows if len(row.pinyin.split()) == length)
-        while group := list(islice(alike, TOGETHER)):
-            yield group
-
-
-def say_rows(synthesiser: Synthesiser, rows: list[Row], seed: int, found: Preparation) -> None:
-    """Write the recordings that are missing; rows that the network could not say are skipped."""
-    if not all((found.root / row.path).exists() for row in rows):
-        texts, voices = [row.pinyin for row in rows], [row.mixture() for row in rows]
-        waveforms = synthesiser.speak(texts, voices, seed)
-        for row, waveform in zip(rows, waveforms):
-            if len(waveform) >= SHORTEST * SPEAKING_RATE * len(row.pinyin.split()):
-                write(found.root / row.path, waveform, row.number)
-    for row in rows:
-        if (found.root / row.path).exists():
-            found.keep("train", Utterance(row.path, row.pinyin, ""), f"{row.first}-{row.second}")
-        else:
-            found.skip("the voice stumbled")
-
-
-def write(path: Path, waveform: Tensor, number: int) -> None:
-    """16 kHz, with the faint noise of a quiet room before, below and after, as recordings have."""
-    rng = np.random.default_rng([SEED, number])
-    speech = resample(waveform, SPEAKING_RATE, SAMPLE_RATE).numpy()
-    before, after = rng.integers(SAMPLE_RATE // 10, SAMPLE_RATE // 2, 2)
-    room = rng.normal(0, 10 ** rng.uniform(-4, -3), before + len(speech) + after)
-    room[before:before + len(speech)] += speech
-    write_atomically(path, lambda draft: soundfile.write(
-        draft, room.clip(-1, 1), SAMPLE_RATE, subtype="PCM_16", format="FLAC"))
+    return synthesise(find_wheel(root), data_dir() / "ttskit" / VERSION)
 
 
 CORPUS = Corpus(
