@@ -40,9 +40,9 @@ def imports_of(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in MODULES
                       else node.module for alias in node.names}
-        elif isinstance(node, ast.Constant) and re.fullmatch(r"ramospeech(\.\w+)+\.?", str(node.value)):
-            found |= {module for module in MODULES if f"{module}.".startswith(f"{node.value}.")
-                      or (node.value[-1] == "." and module.startswith(node.value))}
+        elif isinstance(node, ast.Constant) and isinstance(name := node.value, str) \
+                and re.fullmatch(r"ramospeech(\.\w+)+\.?", name):
+            found |= {module for module in MODULES if f"{module}.".startswith(f"{name.rstrip('.')}.")}
     return {module for module in found if module.startswith("ramospeech.")}
 
 
