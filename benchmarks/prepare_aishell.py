@@ -1,10 +1,10 @@
-"""How long preparing `aishell` takes on a tree as large as AISHELL, beside the disk's part.
+"""How long preparing `aishell` takes on a tree as large as AISHELL, compared with disk access alone.
 
     python benchmarks/prepare_aishell.py [FOLDER]
 
-In FOLDER (default: the place for temporary files) it makes 141,925 empty recordings and a
-transcript of frequent words, prepares them, and clears everything away. The disk's part: what it
-takes a bare program to list the folders, read the transcript, and write the manifests' bytes.
+In FOLDER (default: the folder for temporary files) it makes 141,925 empty recordings and a
+transcript of frequent words, prepares them, and deletes everything. Disk access alone: listing the
+folders, reading the transcript, and writing the manifests' bytes.
 """
 
 import itertools
@@ -35,14 +35,14 @@ def main(parent: str | None = None) -> None:
         os.sync()
         whole = seconds(lambda: print(prepare("aishell", root).summary()))
         bare = seconds(lambda: only_the_disk(root, Path(folder) / "data" / "aishell"))
-    each_second = sum(RECORDINGS.values()) / whole
-    print(f"prepare          {whole:6.2f} s, {each_second:,.0f} recordings a second")
-    print(f"the disk alone   {bare:6.2f} s, {whole / bare:.1f} times as fast")
+    per_second = sum(RECORDINGS.values()) / whole
+    print(f"prepare          {whole:6.2f} s, {per_second:,.0f} recordings per second")
+    print(f"disk access alone {bare:6.2f} s, {whole / bare:.1f} times as fast")
     print(f"commit {commit()}, {hardware()}")
 
 
 def make_tree(root: Path) -> None:
-    """350 recordings for each speaker, in AISHELL's layout."""
+    """350 recordings per speaker, in AISHELL's layout."""
     names = []
     for split, count in RECORDINGS.items():
         for number in range(count):
@@ -57,7 +57,7 @@ def make_tree(root: Path) -> None:
 
 
 def sentences(count: int) -> list[str]:
-    """Words of jieba's dictionary, by their frequency, some fourteen hanzi in all."""
+    """Random words of jieba's dictionary, by frequency; about fourteen hanzi per sentence."""
     path = Path(jieba.__file__).with_name("dict.txt")
     entries = [line.split(" ") for line in path.read_text(encoding="utf-8").splitlines()]
     words = {word: int(frequency) for word, frequency, _ in entries if min(word) >= "一"}

@@ -1,4 +1,4 @@
-"""How fast a manifest as long as AISHELL's is read, beside splitting its lines and no more.
+"""How fast a manifest as long as AISHELL's is read, compared with only splitting its lines.
 
     python benchmarks/read_manifest.py
 """
@@ -13,7 +13,7 @@ from ramospeech.data.manifest import Utterance, read_manifest, write_manifest
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.vocabulary import Vocabulary
 
-LINES, SYLLABLES, RUNS = 120_098, 14, 5  # AISHELL's list to train on has so many
+LINES, SYLLABLES, RUNS = 120_098, 14, 5  # as AISHELL's training list
 
 
 def main() -> None:
@@ -21,13 +21,13 @@ def main() -> None:
         path = Path(folder) / "train.txt"
         write_manifest(path, utterances())
         whole, plain = best(lambda: read_manifest(path)), best(lambda: split_lines(path))
-    print(f"read_manifest   {whole:5.2f} s, {LINES / whole:9,.0f} lines a second")
-    print(f"plain splitting {plain:5.2f} s; reading takes {whole / plain:.1f} times as long")
+    print(f"read_manifest   {whole:5.2f} s, {LINES / whole:9,.0f} lines per second")
+    print(f"plain splitting {plain:5.2f} s; read_manifest takes {whole / plain:.1f} times as long")
     print(f"{LINES:,} lines, the best of {RUNS} runs; commit {commit()}, {hardware()}")
 
 
 def utterances() -> list[Utterance]:
-    """Paths as AISHELL's, and syllables drawn from the vocabulary."""
+    """Paths like AISHELL's, and random syllables of the vocabulary."""
     draw = random.Random(0)
     symbols = Vocabulary.read().symbols[2:]
     return [
@@ -42,7 +42,7 @@ def split_lines(path: Path) -> list[list[str]]:
 
 
 def best(run: Callable[[], object]) -> float:
-    """Seconds of one core."""
+    """The least CPU time of several runs, in seconds."""
     seconds = []
     for _ in range(RUNS):
         start = time.process_time()

@@ -1,9 +1,9 @@
-"""Write audio_cmn_facts.json: what the real recordings of audio-cmn hold.
+"""Write audio_cmn_facts.json: statistics of the real recordings of audio-cmn.
 
     python data_config/build_audio_cmn_facts.py [OUTPUT]
 
 The corpus must be prepared (`ramospeech download audio-cmn`). The notebooks quote this file, so
-that they can speak of real recordings on machines that have none. Takes about a minute.
+that they can describe real recordings on machines without them. Takes about a minute.
 """
 
 import json
@@ -20,7 +20,7 @@ from ramospeech.language.vocabulary import Vocabulary
 NAME = "audio-cmn"
 SPEAKERS = {"train": "Yue Tan", "dev": "Yue Tan", "test": "Yue Tan",
             "syllables-dev": "Chen Wang", "syllables": "Chen Wang"}
-PUBLIC_WORDS = 8596  # recordings in the folder hsk of the public repository; a copy may hold fewer
+PUBLIC_WORDS = 8596  # recordings in the folder hsk of the public repository; a copy may have fewer
 
 
 def split_facts(split: Split, vocabulary: Vocabulary) -> dict:
@@ -40,12 +40,12 @@ def split_facts(split: Split, vocabulary: Vocabulary) -> dict:
 
 
 def overlap_facts(train: Split, test: Split) -> dict:
-    """What a model can know of the test words from training."""
+    """How much of the test words occurs in training."""
     words = {utterance.hanzi for utterance in train.utterances}
-    readings = {utterance.pinyin for utterance in train.utterances}
-    syllables = {syllable for reading in readings for syllable in reading.split(" ")}
+    pronunciations = {utterance.pinyin for utterance in train.utterances}
+    syllables = {syllable for pronunciation in pronunciations for syllable in pronunciation.split(" ")}
     spoken = [syllable for utterance in test.utterances for syllable in utterance.syllables]
-    homophones = sum(utterance.pinyin in readings for utterance in test.utterances)
+    homophones = sum(utterance.pinyin in pronunciations for utterance in test.utterances)
     return {
         "test_words": len(test),
         "test_words_in_train": sum(utterance.hanzi in words for utterance in test.utterances),

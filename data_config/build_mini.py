@@ -1,9 +1,10 @@
-"""Write mini_train.txt, mini_dev.txt and mini_test.txt: what the embedded corpus says, and how.
+"""Write mini_train.txt, mini_dev.txt and mini_test.txt: the texts and voices of the corpus `mini`.
 
     python data_config/build_mini.py [FOLDER]
 
-An utterance's path holds the voice that speaks it: `f2/r160_p50/0007.wav` is espeak-ng's variant
-f2 at 160 words a minute and pitch 50. `ramospeech.data.recipes.mini` reads these lists and speaks them.
+An utterance's path contains its voice: `f2/r160_p50/0007.wav` is espeak-ng's variant f2 at 160
+words per minute and pitch 50. `ramospeech.data.recipes.mini` reads these manifests and synthesises
+the recordings.
 """
 
 import sys
@@ -33,7 +34,7 @@ DIGITS = "零一二三四五六七八九"
 
 
 def number(value: int) -> str:
-    """0 to 99 as Chinese says it: 37 is 三十七."""
+    """0 to 99 in Chinese: 37 is 三十七."""
     tens, units = divmod(value, 10)
     if tens == 0:
         return DIGITS[units]
@@ -41,7 +42,7 @@ def number(value: int) -> str:
 
 
 def draw_text(rng: np.random.Generator) -> str:
-    """A phrase, a number, a row of digits, a time of day, or a small sentence."""
+    """A phrase, a number, a sequence of digits, a time of day, or a small sentence."""
     kind = rng.integers(6)
     if kind in (0, 5):
         return str(rng.choice(PHRASES))

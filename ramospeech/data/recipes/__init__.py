@@ -1,4 +1,4 @@
-"""One file for each corpus: where it comes from, and how its lists are made.
+"""One file per corpus: where it comes from, and how its manifests are made.
 
-May import what `data` may import, and the rest of `data`.
+May import what `data` may import, and all of `data` except `corpora`, the registry of these files.
 """

@@ -1,4 +1,4 @@
-"""Speech synthesisers that corpora are made with.
+"""Speech synthesisers for the synthetic corpora.
 
 May import what `data` may import.
 """
