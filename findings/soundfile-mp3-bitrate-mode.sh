@@ -1,12 +1,12 @@
 #!/bin/bash
 # soundfile 0.14.0 (libsndfile 1.2.2, LAME), NumPy 2.4.6, Linux.
 #
-# soundfile.write(..., bitrate_mode="CONSTANT") of an MP3 file writes a file of variable rate: the bytes
-# are the same as without it, and no error or warning tells. One would guess that the mode is set, as it
-# is documented as a parameter by itself. But soundfile hands it on only where `compression_level` is
-# given as well; with compression_level=0.5 all frames have the same rate.
+# soundfile.write(..., bitrate_mode="CONSTANT") writes an MP3 file of variable bit rate: the bytes are the
+# same as without it, and there is no error or warning. One would have expected the mode to be set, because
+# it is documented as an independent parameter. But soundfile passes it on only if `compression_level` is
+# given as well; with compression_level=0.5 all frames have the same bit rate.
 #
-# Seen: CONSTANT alone the same bytes as without, 8 to 128 kbit/s; CONSTANT with a level 80 kbit/s.
+# Seen: CONSTANT alone gives the same bytes as without it, 8 to 128 kbit/s; with a level 80 kbit/s.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -32,7 +32,7 @@ def write(**options):
 
 
 def rates(data):
-    """The kilobits a second of all frames but the first, which holds no sound."""
+    """Return the bit rates of all frames except the first, which contains no sound."""
     found, place = [], 0
     while place + 4 <= len(data):
         kbits, padding = KBITS[data[place + 2] >> 4], data[place + 2] >> 1 & 1
@@ -43,7 +43,7 @@ def rates(data):
 
 plain, alone = write(), write(bitrate_mode="CONSTANT")
 with_level = write(bitrate_mode="CONSTANT", compression_level=0.5)
-for name, data in (("nothing said", plain), ("CONSTANT", alone), ("CONSTANT and a level", with_level)):
+for name, data in (("default", plain), ("CONSTANT", alone), ("CONSTANT and a level", with_level)):
     print(f"{name}: {len(data)} bytes, kbit/s {rates(data)}")
 sys.exit(not (plain == alone and len(rates(alone)) > 1 and len(rates(with_level)) == 1))
 PYTHON
