@@ -15,6 +15,7 @@ import nbformat
 import pytest
 import yaml
 from test_imports import FLOOR, FLOORS, GRAPH, package_of
+from test_words import sources
 
 from ramospeech import __version__
 from ramospeech.cli.main import build_parser
@@ -229,6 +230,16 @@ COMMANDS = [line for page in PAGES for block in re.findall(r"^```\n(.*?)^```", p
 def test_commands_in_a_page_are_understood(command):
     _, *arguments = shlex.split(command.removeprefix("$ "), comments=True)
     assert build_parser().parse_args(arguments).run
+
+
+ELSEWHERE = {"setup.py", "safe_shell_exec.py"}  # files of Horovod
+EXPORTED = "06_distributed_training.py"
+
+
+def test_source_files_that_code_and_notebooks_name_exist():
+    names = {Path(path).name for path in tracked_files()} | ELSEWHERE | {EXPORTED}
+    assert [f"{file}: {name}" for file, text in sources().items()
+            for name in re.findall(r"\w+\.py\b", text) if name not in names] == []
 
 
 def test_the_diagram_shows_what_imports_what():
