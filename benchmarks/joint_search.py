@@ -29,7 +29,7 @@ from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.pinyin_to_hanzi import Converter
 from ramospeech.recognition.joint_decoding import (
-    ALTERNATIVES, FLOOR, HYPOTHESES, JointWeights, from_posteriors, joint_search,
+    ALTERNATIVES, FLOOR, HYPOTHESES, JointWeights, confusion_networks, joint_search,
 )
 from ramospeech.recognition.recogniser import Recogniser
 from ramospeech.utils.files import write_text
@@ -82,7 +82,7 @@ def joint_errors(
     """With the joint search."""
     errors = Errors(ErrorCounts(), ErrorCounts())
     for item in listened:
-        heard = from_posteriors(item.log_probs, item.nbest[:hypotheses], recogniser.vocabulary)
+        heard = confusion_networks(item.log_probs, item.nbest[:hypotheses], recogniser.vocabulary)
         best = joint_search(heard, converter.model, weights)
         errors.add(item.utterance, best[0].hanzi if best else "",
                    list(best[0].syllables) if best else [])

@@ -21,7 +21,7 @@ from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.arpa import read_arpa
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.models.checkpoints import load_model
-from ramospeech.recognition.recogniser import make_readings
+from ramospeech.recognition.recogniser import make_transcripts
 from ramospeech.recognition.results import Result
 from ramospeech.utils.files import write_text
 
@@ -84,7 +84,7 @@ def _error(split: Split, posteriors: Posteriors, vocabulary: Vocabulary, setting
             return best_paths()(log_probs[None], torch.tensor([len(log_probs)]))[0]
         return prefix_beam_search(log_probs, **settings)
 
-    results = ((index, Result(readings=make_readings(read(log_probs), vocabulary)))
+    results = ((index, Result(transcripts=make_transcripts(read(log_probs), vocabulary)))
                for index, log_probs in posteriors.items())
     return round(judge(results, vocabulary, split).toned.rate, 4)
 

@@ -32,7 +32,7 @@ from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.evaluation.evaluate import recognise_split
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.recognition.recogniser import OUTPUT_SECONDS
-from ramospeech.recognition.results import Reading
+from ramospeech.recognition.results import Transcript
 from ramospeech.training.trainer import Trainer
 from ramospeech.utils.files import write_text
 
@@ -92,22 +92,22 @@ def errors_on_test(trainer: Trainer) -> dict[str, float | int]:
             "doubles merged": round(count_errors(test, single).rate, 4)}
 
 
-def count_errors(split: Split, readings: dict[int, Reading]) -> ErrorCounts:
+def count_errors(split: Split, readings: dict[int, Transcript]) -> ErrorCounts:
     counts = ErrorCounts()
     for index, reading in readings.items():
         counts.add(split.utterances[index].syllables, reading.syllables)
     return counts
 
 
-def without_doubles(reading: Reading, subsampling: int = 1) -> Reading:
+def without_doubles(reading: Transcript, subsampling: int = 1) -> Transcript:
     """Equal syllables in neighbouring frames as one: what CTC's decoder does, and ACE's must not."""
     pairs = list(zip(reading.syllables, reading.seconds))
     kept = pairs[:1] + [(said, time) for (before, last), (said, time) in pairwise(pairs)
                         if said != before or time - last > 1.5 * subsampling * OUTPUT_SECONDS]
-    return Reading(tuple(said for said, _ in kept), tuple(time for _, time in kept))
+    return Transcript(tuple(said for said, _ in kept), tuple(time for _, time in kept))
 
 
-def error_in_any_order(split: Split, readings: dict[int, Reading]) -> float:
+def error_in_any_order(split: Split, readings: dict[int, Transcript]) -> float:
     """What is too much or too little of each syllable; a wrong one for a right one is one error."""
     wrong = said = 0
     for index, reading in readings.items():

@@ -406,17 +406,17 @@ def test_evaluate_tells_when_in_words_and_in_numbers(ramospeech, model_file, sea
     status, out, err = ramospeech("evaluate", "--split", "dev", "--json", *flags)
     facts = json.loads("\n".join(out))
     assert (status, err) == (0, [])
-    for reading, line in zip(facts["readings"], heard, strict=True):
+    for transcript, line in zip(facts["transcripts"], heard, strict=True):
         expected = json.loads(line)
-        assert reading["file"] == expected["file"] and reading["seconds"]
-        assert (reading["pinyin"], reading["seconds"]) == (expected["pinyin"], expected["seconds"])
-        assert ("nbest" in reading) == bool(search)
+        assert transcript["file"] == expected["file"] and transcript["seconds"]
+        assert (transcript["pinyin"], transcript["seconds"]) == (expected["pinyin"], expected["seconds"])
+        assert ("nbest" in transcript) == bool(search)
     _, out, _ = ramospeech(*shlex.split(facts["command"])[1:], "--json")
     assert json.loads("\n".join(out)) == facts  # the command says all that it takes
     _, out, _ = ramospeech("evaluate", "--split", "dev", *flags)
     assert out[0] == f"{files[0]}\t" + " ".join(
         f"{syllable}@{second:.2f}" for syllable, second in
-        zip(facts["readings"][0]["pinyin"], facts["readings"][0]["seconds"]))
+        zip(facts["transcripts"][0]["pinyin"], facts["transcripts"][0]["seconds"]))
 
 
 @pytest.mark.parametrize("flags", [["--worst", "3"], ["--trained_on", "mini"]])
@@ -432,7 +432,7 @@ def test_evaluate_writes_a_page(ramospeech, model_file, monkeypatch):
     flags = ["--model", model_file, "--report", "pages/errors.html", "--worst", 2]
     status, out, err = ramospeech("evaluate", *flags)
     page = Path("pages/errors.html").read_text(encoding="utf-8")
-    assert (status, err) == (0, []) and out[-1] == "the page of errors is pages/errors.html"
+    assert (status, err) == (0, []) and out[-1] == "the error analysis is pages/errors.html"
     assert len(recognised) == 4  # the split was read once
     assert page.count("<audio") == 2 and "does not say what the model was trained on" in page
     assert os.listdir("pages") == ["errors.html"]
@@ -626,7 +626,7 @@ def test_evaluate_with_a_search(ramospeech, model_file):
     status, out, _ = ramospeech("evaluate", *flags)
     facts = json.loads("\n".join(out))
     assert status == 0 and (facts["decoder"], facts["beam_width"]) == ("prefix", 4)
-    assert facts["best_of_nbest_error_rate"] <= facts["toned_syllables"]["error_rate"]
+    assert facts["oracle_error_rate"] <= facts["toned_syllables"]["error_rate"]
     _, out, _ = ramospeech(*shlex.split(facts["command"])[1:], "--json")
     assert json.loads("\n".join(out)) == facts  # the command says all that it takes
 
@@ -637,7 +637,7 @@ def test_a_model_that_learned_with_ace_is_not_searched(ramospeech, recordings, t
     save_model(tmp_path / "ace.safetensors", model, vocabulary, {"preset": "lesson"})
     flags = ["--model", tmp_path / "ace.safetensors", "--decoder", "prefix"]
     status, printed, trouble = ramospeech("transcribe", *flags, *recordings)
-    assert (status, printed) == (1, []) and "this one learned with ace" in trouble[-1]
+    assert (status, printed) == (1, []) and "this one was trained with ace" in trouble[-1]
 
 
 @pytest.mark.parametrize("flags, reason", [
@@ -671,7 +671,7 @@ def test_a_language_model_of_a_manifest(ramospeech, small_mini, recordings):
     count = int(text.split("ngram 1=")[1].split()[0])
     Path("other.arpa").write_text(text.replace(f"1={count}", f"1={count + 1}")
                                   .replace("1-grams:\n", "1-grams:\n-3\tfiao4\n"))
-    told = f"other.arpa: left out 1 of {count + 1} words, which the vocabulary lacks: fiao4"
+    told = f"ramospeech: other.arpa: left out 1 of {count + 1} words, which the vocabulary lacks: fiao4"
     flags = ["--decoder", "prefix", "--lm", "other.arpa"]
     assert ramospeech("transcribe", *flags, *recordings) == (0, out, [told])
     status, out, err = ramospeech("train-lm", "nowhere.txt")

@@ -31,7 +31,7 @@ from ramospeech.evaluation.report import evaluation_facts
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.recognition.recogniser import OUTPUT_SECONDS
-from ramospeech.recognition.results import Reading, Result
+from ramospeech.recognition.results import Result, Transcript
 
 VOCABULARY = Vocabulary.read()
 UNKNOWN = Training(None, "nobody said")
@@ -48,9 +48,9 @@ def make_page(dev, model):
     """The page of what somebody made of the utterances of a split; and the page as a soup."""
 
     def make(heard: dict[int, str], split: Split = dev, training: Training = UNKNOWN, **options):
-        readings = {index: Reading(tuple(text.split()), tuple(0.1 * n for n, _ in enumerate(text.split())))
+        readings = {index: Transcript(tuple(text.split()), tuple(0.1 * n for n, _ in enumerate(text.split())))
                     for index, text in heard.items()}
-        result = judge([(index, Result(readings=[reading])) for index, reading in readings.items()],
+        result = judge([(index, Result(transcripts=[reading])) for index, reading in readings.items()],
                        VOCABULARY, split)
         facts = evaluation_facts(result, split, Path("models/some.safetensors"))
         return error_page(facts, result, readings, split, model, VOCABULARY, training, **options)
@@ -168,7 +168,7 @@ def test_the_worst_come_first(make_page, dev):
 def test_of_equal_rates_the_most_errors_come_first():
     split = Split("made", "up", [Utterance("a", "ma1", ""), Utterance("b", "ma1 ma1", ""),
                                  Utterance("c", "ma1", "")], Path("."), "")
-    readings = {index: Reading() for index in (2, 0, 1)}
+    readings = {index: Transcript() for index in (2, 0, 1)}
     assert worst_utterances(readings, split) == [1, 0, 2]
 
 

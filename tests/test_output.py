@@ -19,7 +19,7 @@ from ramospeech.cli.output import error_rates, text_facts, text_lines
 from ramospeech.data.corpora import open_split
 from ramospeech.data.manifest import Utterance
 from ramospeech.decoding.prefix_beam import warm_up
-from ramospeech.recognition.results import Reading, Result
+from ramospeech.recognition.results import Result, Transcript
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AS_IN_2019 = """\
@@ -30,11 +30,11 @@ PRED SCORE: -0.9450
 PRED AVG SCORE: -0.0727, PRED PPL: 1.0754
 """  # noqa: E501
 SYLLABLES = "shang4 hai3 zhi2 wu4 yuan2 you3 ge4 zhong3 ge4 yang4 de zhi2 wu4".split()
-SENTENCE = Reading(tuple(SYLLABLES), (0.04,) * 13, -20.0, tuple("上海植物园有各种各样的植物"), -0.9450)
+SENTENCE = Transcript(tuple(SYLLABLES), (0.04,) * 13, -20.0, tuple("上海植物园有各种各样的植物"), -0.9450)
 
 
-def a_text(*others: Reading) -> Result:
-    return Result("a.wav", [SENTENCE, *others], Reading(("shang4",), (0.04,)), 1.63606)
+def a_text(*others: Transcript) -> Result:
+    return Result("a.wav", [SENTENCE, *others], Transcript(("shang4",), (0.04,)), 1.63606)
 
 
 def test_the_lines_of_2019():
@@ -67,7 +67,7 @@ def test_a_reference_of_punctuation_alone_has_no_hanzi():
 
 
 def test_the_n_best_and_no_minus_before_zero():
-    lines = list(text_lines(1, a_text(Reading(tokens=("上", "海"), score=-0.00001))))
+    lines = list(text_lines(1, a_text(Transcript(tokens=("上", "海"), score=-0.00001))))
     assert lines[-3:] == ["BEST HYP:", "[-20.0000] " + " ".join(SENTENCE.tokens), "[0.0000] 上 海"]
 
 
@@ -76,7 +76,7 @@ def test_the_facts():
     assert json.loads(json.dumps(facts)) == facts
     assert facts["hanzi"] == SENTENCE.hanzi and facts["pinyin"] == SYLLABLES
     assert facts["score"] == -0.945 and facts["perplexity"] == 1.0754
-    assert facts["heard"] == ["shang4"] and facts["hanzi_error"] == 5.5
+    assert facts["first_pass"] == ["shang4"] and facts["hanzi_error"] == 5.5
     assert text_facts(Result("b.wav", error="b.wav: silent")) == {
         "file": "b.wav", "error": "b.wav: silent"}
 

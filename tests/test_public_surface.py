@@ -50,7 +50,7 @@ def test_recordings_are_transcribed_as_the_model_does(small_mini):
         (result,) = ramospeech.transcribe(path, model=model)
         assert (result.file, result.hanzi) == (str(path), expected[0].hanzi)
     (result,) = ramospeech.transcribe(paths[:1], model=model, nbest=3)
-    assert result.hanzi == expected[0].hanzi and len(result.readings) == 3
+    assert result.hanzi == expected[0].hanzi and len(result.transcripts) == 3
 
 
 def test_a_missing_model():

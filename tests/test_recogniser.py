@@ -14,7 +14,7 @@ from ramospeech.audio.segmentation import read_segments
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.models.checkpoints import CheckpointError, save_model
 from ramospeech.models.dfcnn import AcousticModel
-from ramospeech.recognition import front_end
+from ramospeech.recognition import streaming
 from ramospeech.recognition import recogniser as recogniser_module
 from ramospeech.recognition.recogniser import OUTPUT_SECONDS, Recogniser, frame_seconds
 
@@ -83,7 +83,7 @@ def test_a_long_recording_does_not_make_all_the_others_long(recogniser, recordin
     """Padded to the longest, a batch of short recordings and a lecture would fill the memory."""
     together = list(recogniser.transcribe(recordings))
     seconds, pad = [], recogniser_module.pad_sequence
-    monkeypatch.setattr(front_end, "LARGEST_BATCH", 3 * SAMPLE_RATE)
+    monkeypatch.setattr(streaming, "LARGEST_BATCH", 3 * SAMPLE_RATE)
     monkeypatch.setattr(recogniser_module, "pad_sequence", lambda waveforms, batch_first: (
         seconds.append([len(item) / SAMPLE_RATE for item in waveforms]) or pad(waveforms, batch_first)))
     assert list(recogniser.transcribe(recordings)) == together
@@ -116,7 +116,7 @@ def test_a_long_recording_is_read_in_segments(recogniser, recordings, tmp_path, 
     parts = list(read_segments(tmp_path / "long.wav"))
     alone = recogniser.recognise([part.waveform for part in parts])
     told = []
-    (result,) = recogniser.transcribe([tmp_path / "long.wav"], batch_size=2, tell=told.append)
+    (result,) = recogniser.transcribe([tmp_path / "long.wav"], batch_size=2, progress=told.append)
     assert len(parts) > 2 and sum(told) == pytest.approx(len(sound) / SAMPLE_RATE)
     assert result.syllables == sum((item.syllables for item in alone), ())
     assert result.seconds == pytest.approx([part.start + second for part, item in zip(parts, alone)

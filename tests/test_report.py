@@ -14,7 +14,7 @@ from ramospeech.evaluation.error_rates import Evaluation
 from ramospeech.evaluation.evaluate import judge
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.recognition.recogniser import frame_seconds
-from ramospeech.recognition.results import Reading, Result
+from ramospeech.recognition.results import Result, Transcript
 
 REPOSITORY = Path(__file__).parent.parent
 MODEL = Path("models/some.safetensors")
@@ -68,7 +68,7 @@ def test_what_the_model_could_never_get_right_stands_apart(dev):
     """`den4` is a syllable, but none of the classes: two figures, with it and without."""
     outside = dev.utterances[0]._replace(pinyin="den4")
     split = replace(dev, utterances=[outside, *dev.utterances[1:]])
-    results = [(index, Result(readings=[Reading(utterance.syllables[1:])]))  # the first of each is lost
+    results = [(index, Result(transcripts=[Transcript(utterance.syllables[1:])]))  # the first of each is lost
                for index, utterance in enumerate(dev.utterances)]
     result = judge(results, Vocabulary.read(), split)
     facts = report.evaluation_facts(result, split, MODEL)
@@ -173,11 +173,11 @@ def test_doubles_are_equal_syllables_in_neighbouring_frames(monkeypatch):
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     script = runpy.run_path(str(REPOSITORY / "benchmarks" / "losses.py"))
     frames = [1, 2, 3, 5, 6, 7]
-    reading = Reading("ma1 ma1 ma1 ma1 ba1 ma1".split(), frame_seconds(frames))
+    reading = Transcript("ma1 ma1 ma1 ma1 ba1 ma1".split(), frame_seconds(frames))
     single = script["without_doubles"](reading)
     assert single.syllables == tuple("ma1 ma1 ba1 ma1".split())
     assert single.seconds == frame_seconds([1, 5, 6, 7])
-    assert script["without_doubles"](Reading()).syllables == ()
+    assert script["without_doubles"](Transcript()).syllables == ()
 
 
 def test_the_table_has_a_row_without_what_is_outside():

@@ -18,7 +18,7 @@ from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 from ramospeech.language.word_lattice import Lattice, Writing, given as certain
 from ramospeech.models.dfcnn import AcousticModel
-from ramospeech.recognition.joint_decoding import HYPOTHESES, Heard, joint_search, slots_from_posteriors
+from ramospeech.recognition.joint_decoding import HYPOTHESES, ConfusionNetwork, joint_search, confusion_sets
 from ramospeech.recognition.speech_to_text import SpeechToText, log_prob
 from test_word_lattice import every_path, models, slots
 
@@ -46,15 +46,15 @@ def test_it_writes_what_was_said(speech, dev, recordings):
 def test_it_is_the_joint_search_of_the_n_best(speech, recordings):
     for path in recordings:
         (log_probs,) = speech.recogniser.log_probs([load_audio(path)])
-        heard = [Heard(slots_from_posteriors(log_probs, item, speech.recogniser.vocabulary),
+        heard = [ConfusionNetwork(confusion_sets(log_probs, item, speech.recogniser.vocabulary),
                        item.score) for item in prefix_beam_search(log_probs, nbest=HYPOTHESES)]
-        expected = joint_search(heard, speech.words, count=3)
-        text = speech.write(load_audio(path), count=3)
-        assert [(item.hanzi, item.syllables, item.score) for item in text.readings] == [
+        expected = joint_search(heard, speech.words, nbest=3)
+        text = speech.write(load_audio(path), nbest=3)
+        assert [(item.hanzi, item.syllables, item.score) for item in text.transcripts] == [
             (item.hanzi, item.syllables, pytest.approx(item.score, rel=1e-4)) for item in expected]
-        assert text.heard.score == pytest.approx(heard[0].score, rel=1e-4)
-        assert [{syllable} for syllable in text.heard.syllables] == [
-            {syllable for syllable, weight in slot.items() if weight == 0} for slot in heard[0].slots]
+        assert text.first_pass.score == pytest.approx(heard[0].score, rel=1e-4)
+        assert [{syllable} for syllable in text.first_pass.syllables] == [
+            {syllable for syllable, weight in slot.items() if weight == 0} for slot in heard[0].sets]
 
 
 def test_batches_change_nothing(speech, recordings, tmp_path):
@@ -91,17 +91,17 @@ def test_a_long_recording_is_joined_again(speech, long_recording, monkeypatch):
     path, starts = long_recording
     for name, seconds in {"LONGEST": 5.0, "CUT_FROM": 1.0, "CUT_TO": 4.5, "BLOCK": 1.0}.items():
         monkeypatch.setattr(segmentation, name, seconds)
-    parts = [(start, speech.write(waveform, count=2)) for start, waveform in read_segments(path)]
+    parts = [(start, speech.write(waveform, nbest=2)) for start, waveform in read_segments(path)]
     told = []
-    (text,) = speech.transcribe([path], batch_size=2, count=2, tell=told.append)
+    (text,) = speech.transcribe([path], batch_size=2, nbest=2, progress=told.append)
     assert len(parts) > 2
     assert text.hanzi == "".join(part.hanzi for _, part in parts) != ""
     assert text.best.seconds == pytest.approx(
         [start + second for start, part in parts for second in part.best.seconds], abs=0.011)
     assert text.best.log_prob == pytest.approx(sum(part.best.log_prob for _, part in parts), abs=1e-3)
-    assert text.heard.syllables == sum((part.heard.syllables for _, part in parts), ())
+    assert text.first_pass.syllables == sum((part.first_pass.syllables for _, part in parts), ())
     assert sum(told) == pytest.approx(soundfile.info(path).duration, abs=0.01)
-    assert len(text.readings) == 2 and text.readings[1].hanzi != text.hanzi
+    assert len(text.transcripts) == 2 and text.transcripts[1].hanzi != text.hanzi
     assert starts[-1] < text.best.seconds[-1] < soundfile.info(path).duration
 
 
@@ -140,7 +140,7 @@ class Says:
 
 def test_what_cannot_be_written_passes_through(speech):
     text = SpeechToText(Says(["ni3", "fiao4"], ["ni3", "fiao4"]), speech.words).write(torch.zeros(9))
-    assert text.heard.syllables == ("ni3", "fiao4")
+    assert text.first_pass.syllables == ("ni3", "fiao4")
     assert text.best.tokens == ("你", "fiao4") and text.best.syllables == ("ni3", "fiao4")
     said = ["fiao4", "fiao4", PAD, "ni3", PAD, UNK]
     text = SpeechToText(Says(["ni3", "fiao4"], said), speech.words).write(torch.zeros(9))
@@ -155,5 +155,5 @@ def test_nothing_said(speech):
 def test_a_model_that_learned_with_ace(speech):
     """The same class twice is two syllables, and there is one hypothesis."""
     text = SpeechToText(Says(["shi4"], ["shi4", "shi4"], "ace"), speech.words).write(torch.zeros(9))
-    assert text.heard.syllables == ("shi4", "shi4")
+    assert text.first_pass.syllables == ("shi4", "shi4")
     assert len(text.hanzi) == 2

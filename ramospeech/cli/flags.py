@@ -3,8 +3,10 @@
 import argparse
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
+from ramospeech.config.paths import SHIPPED_MODEL
 from ramospeech.data.corpora import ALL, CORPORA as ALL_CORPORA
 
 CORPORA = (f"the corpus: {', '.join(ALL_CORPORA)}; several joined by +; or {ALL}: the real ones that "
@@ -30,6 +32,19 @@ def command(commands: Commands, name: str, run: Run, text: str) -> argparse.Argu
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def add_model_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of every command that runs a model."""
+    parser.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: a GPU if there is one")
+
+
+def refuse_flags(flags: dict[str, Any], condition: str) -> None:
+    """Raise ValueError if one of `flags`, by name, was given without its `condition`."""
+    given = [name for name, value in flags.items() if value is not None]
+    if given:
+        raise ValueError(f"{' and '.join(given)} can only be used with {condition}")
 
 
 def device_name(name: str | None, number: int = 0) -> str:

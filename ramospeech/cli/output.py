@@ -6,7 +6,7 @@ from typing import Any
 from ramospeech.data.manifest import Utterance, spoken_characters
 from ramospeech.evaluation.error_rates import syllable_error_rate
 from ramospeech.language.simplified import simplify
-from ramospeech.recognition.results import Reading, Result
+from ramospeech.recognition.results import Result, Transcript
 
 
 def text_lines(number: int, result: Result, reference: Utterance | None = None) -> Iterator[str]:
@@ -28,9 +28,9 @@ def text_lines(number: int, result: Result, reference: Utterance | None = None) 
     if reference:
         yield ", ".join(f"{name.replace('_', ' ').upper()}: {rate:.1%}"
                         for name, rate in error_rates(best, reference).items())
-    if len(result.readings) > 1:
+    if len(result.transcripts) > 1:
         yield "BEST HYP:"
-        for reading in result.readings:
+        for reading in result.transcripts:
             yield f"[{_four(reading.score)}] {' '.join(reading.tokens)}"
 
 
@@ -42,8 +42,8 @@ def text_facts(result: Result, reference: Utterance | None = None) -> dict[str, 
     facts = _file_facts(result)
     if not result.was_read:
         return facts
-    best, *others = map(_sentence_facts, result.readings)
-    facts |= {**best, "heard": list(result.heard.syllables), "elapsed": round(result.elapsed, 5)}
+    best, *others = map(_sentence_facts, result.transcripts)
+    facts |= {**best, "first_pass": list(result.first_pass.syllables), "elapsed": round(result.elapsed, 5)}
     if others:
         facts["nbest"] = [best, *others]
     if reference:
@@ -55,7 +55,7 @@ def text_facts(result: Result, reference: Utterance | None = None) -> dict[str, 
 
 def pinyin_lines(result: Result, with_seconds: bool, with_scores: bool) -> Iterator[str]:
     """The file and its syllables, a line for each reading."""
-    for reading in result.readings:
+    for reading in result.transcripts:
         score = f"\t{reading.score:.3f}" if with_scores else ""
         yield f"{result.file}\t{_spoken(reading, with_seconds)}{score}"
 
@@ -68,11 +68,11 @@ def pinyin_facts(result: Result, with_scores: bool) -> dict[str, Any]:
     facts |= _syllable_facts(result.best)
     if with_scores:
         facts["nbest"] = [_syllable_facts(reading) | {"score": round(reading.score, 4)}
-                          for reading in result.readings]
+                          for reading in result.transcripts]
     return facts
 
 
-def error_rates(reading: Reading, reference: Utterance) -> dict[str, float]:
+def error_rates(reading: Transcript, reference: Utterance) -> dict[str, float]:
     """Of toned syllables, and of hanzi where the reference has them; neither punctuation
     is an error, nor traditional writing."""
     rates = {"syllable_error": syllable_error_rate([reference.syllables], [list(reading.syllables)])}
@@ -81,7 +81,7 @@ def error_rates(reading: Reading, reference: Utterance) -> dict[str, float]:
     return rates
 
 
-def _spoken(reading: Reading, with_seconds: bool) -> str:
+def _spoken(reading: Transcript, with_seconds: bool) -> str:
     """Syllables, each with its second behind an @ where that is wanted."""
     if not with_seconds:
         return " ".join(reading.syllables)
@@ -93,11 +93,11 @@ def _file_facts(result: Result) -> dict[str, Any]:
     return {"file": result.file} | ({"error": result.error} if result.error else {})
 
 
-def _syllable_facts(reading: Reading) -> dict[str, Any]:
+def _syllable_facts(reading: Transcript) -> dict[str, Any]:
     return {"pinyin": list(reading.syllables), "seconds": list(reading.seconds)}
 
 
-def _sentence_facts(reading: Reading) -> dict[str, Any]:
+def _sentence_facts(reading: Transcript) -> dict[str, Any]:
     numbers = {"score": reading.log_prob, "average": reading.average,
                "perplexity": reading.perplexity, "joint": reading.score}
     return {"hanzi": reading.hanzi, **_syllable_facts(reading),

@@ -24,7 +24,7 @@ from ramospeech.config.paths import SHIPPED_MODEL
 from ramospeech.decoding.prefix_beam import warm_up
 from ramospeech.language.pinyin_to_hanzi import Converter
 from ramospeech.notebook.plots import draw_alignment, draw_spectrogram, draw_waveform
-from ramospeech.recognition.results import Reading
+from ramospeech.recognition.results import Transcript
 from ramospeech.recognition.speech_to_text import SpeechToText
 
 LONGEST_SECONDS = round(LONGEST)  # a segment: the picture of more would be too wide
@@ -78,11 +78,11 @@ class Listener:
         if not found.syllables:
             return Findings(waveform)
         (greedy,) = self.speech.recogniser.recognise([waveform])
-        nbest = [Line(tone_marks(item.syllables), item.hanzi, item.score) for item in found.readings]
+        nbest = [Line(tone_marks(item.syllables), item.hanzi, item.score) for item in found.transcripts]
         return Findings(waveform, found.syllables, found.seconds, nbest,
-                        self._line(greedy.best), self._line(found.heard))
+                        self._line(greedy.best), self._line(found.first_pass))
 
-    def _line(self, reading: Reading) -> Line:
+    def _line(self, reading: Transcript) -> Line:
         """The syllables as they were heard, and their most probable hanzi."""
         hanzi = Converter(self.speech.words).convert(" ".join(reading.syllables))
         return Line(tone_marks(reading.syllables), hanzi, reading.score)

@@ -36,7 +36,7 @@ def recognise_split(
     bar = tqdm(results, desc=f"recognising {split.corpus} {split.name}", total=len(split), leave=False)
     try:
         for index, result in zip(order, bar):
-            if result.refused:
+            if result.out_of_memory:
                 LOGGER.warning("recognised as nothing: %s", result.error)
                 result = replace(result, error=None)
             yield index, result
@@ -72,13 +72,13 @@ def judge(results: Iterable[tuple[int, Result]], vocabulary: Vocabulary, split: 
     return whole
 
 
-def oracle_evaluation(results: Mapping[int, Result], split: Split) -> float:
-    """The syllable error rate if the best of each utterance's readings were chosen by a sage."""
+def oracle_error_rate(results: Mapping[int, Result], split: Split) -> float:
+    """The syllable error rate if the best of each utterance's n best transcripts were always chosen."""
     counts = ErrorCounts()
     for index, result in results.items():
         if result.error:
             continue
         reference = split.utterances[index].syllables
-        alternatives = [reading.syllables for reading in result.readings]
+        alternatives = [transcript.syllables for transcript in result.transcripts]
         counts.add(reference, min(alternatives, key=lambda item: edits(reference, item)))
     return counts.rate

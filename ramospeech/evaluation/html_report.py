@@ -31,7 +31,7 @@ from ramospeech.language.vocabulary import BLANK, UNK, Vocabulary
 from ramospeech.losses.functions import frames_needed
 from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.recognition.recogniser import frame_seconds
-from ramospeech.recognition.results import Reading
+from ramospeech.recognition.results import Transcript
 
 CLOSE_SECONDS = 0.2  # from mark to mark; closer ones would be written over each other
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -107,7 +107,7 @@ def _count(splits: list[Split]) -> Training:
 
 
 def error_page(
-    facts: dict[str, Any], result: Evaluation, readings: Mapping[int, Reading], split: Split,
+    facts: dict[str, Any], result: Evaluation, readings: Mapping[int, Transcript], split: Split,
     model: AcousticModel, vocabulary: Vocabulary, training: Training, worst: int = 20,
 ) -> str:
     """The page as HTML; `facts` are those of `evaluation_facts`, `readings` the best ones.
@@ -137,7 +137,7 @@ def _template() -> Template:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
-def worst_utterances(readings: Mapping[int, Reading], split: Split) -> list[int]:
+def worst_utterances(readings: Mapping[int, Transcript], split: Split) -> list[int]:
     """Those with errors: the highest error rate first, of equal rates the most errors."""
     counts = {index: _count_errors(split.utterances[index].syllables, reading.syllables)
               for index, reading in readings.items()}
@@ -152,7 +152,7 @@ def _count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorC
 
 
 def make_clip(
-    index: int, reading: Reading, split: Split, model: AcousticModel, vocabulary: Vocabulary
+    index: int, reading: Transcript, split: Split, model: AcousticModel, vocabulary: Vocabulary
 ) -> Clip:
     """Sound, spectrogram and alignment of one utterance."""
     utterance, waveform = split.utterances[index], load_audio(split.audio_path(index))

@@ -1,11 +1,12 @@
-"""What was heard and what makes words, searched together.
+"""Rescoring with words: sound and language model searched together over a confusion network.
 
-A recogniser gives hypotheses: rows of syllables with a score each. In each of them other syllables
-may stand in for the one that was heard, at a price: those that the model also thought of, or those
-that it is known to take for one another. Among all of these the words that together fit best to the
-sound and to each other are found, so that a wrong tone gives way to what makes a word:
+The recogniser's first pass returns hypotheses: sequences of syllables with a score each. For each
+syllable, others may be substituted with a penalty: those with a high posterior at the same time, or
+those that the model is known to confuse. The search finds the words that maximise
 
-    ln P(sound | syllables) + language x ln P(words) + length x number of syllables
+    ln P(sound | syllables) + language * ln P(words) + length * number of syllables
+
+so that a wrong tone gives way to one that makes a word.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,90 +20,94 @@ from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 from ramospeech.language.word_lattice import KEPT, Lattice, Slot, Writing
 from ramospeech.language.word_model import WordModel
 
+__all__ = [
+    "ALTERNATIVES", "FLOOR", "HYPOTHESES", "ConfusionNetwork", "JointWeights", "confusion_networks",
+    "confusion_sets", "joint_search", "sets_from_table",
+]
 
-class Heard(NamedTuple):
-    """An acoustic hypothesis: what may stand at each place, and the score of what was heard."""
 
-    slots: Sequence[Slot]  # logarithms, 0 for the syllable that was heard
-    score: float
+class ConfusionNetwork(NamedTuple):
+    """An acoustic hypothesis with alternatives: a set of syllables for each position."""
+
+    sets: Sequence[Slot]  # natural logarithms; 0 for the syllable of the hypothesis
+    score: float  # of the hypothesis
 
 
 class JointWeights(NamedTuple):
-    """What was tuned on the words of audio-cmn's dev list: `benchmarks/joint_search.py --tune`."""
+    """Tuned on the words of audio-cmn's dev list: `benchmarks/joint_search.py --tune`."""
 
     language: float = 0.5
     length: float = 2.0
 
 
-HYPOTHESES, ALTERNATIVES, FLOOR = 2, 8, -8.0  # how much is searched; more did not help dev
+HYPOTHESES, ALTERNATIVES, FLOOR = 2, 8, -8.0  # the search space; a larger one did not help on dev
 
 
 def joint_search(
-    heard: Iterable[Heard], model: WordModel, weights: JointWeights = JointWeights(),
-    count: int = 1, kept: int | None = KEPT,
+    networks: Iterable[ConfusionNetwork], model: WordModel, weights: JointWeights = JointWeights(),
+    nbest: int = 1, beam_size: int | None = KEPT,
 ) -> list[Writing]:
-    """The `count` best writings, all different, over all hypotheses; the score is that above.
+    """Return the `nbest` best different writings over all networks, scored as stated above.
 
-    A syllable that no hanzi is read as cannot be written: a hypothesis where nothing else may stand
-    in its place is passed over. No hypothesis left: no writing.
+    Syllables that no hanzi is pronounced as are left out; a network with an empty set is skipped.
     """
     found: dict[str, Writing] = {}
-    for slots, score in heard:
-        slots = [_writable(slot, model) for slot in slots]
-        if not all(slots):
+    for sets, score in networks:
+        sets = [_writable(alternatives, model) for alternatives in sets]
+        if not all(sets):
             continue
-        score += weights.length * len(slots)
-        lattice = Lattice.build(slots, model, kept, weights.language)
-        for writing in lattice.best(count):
+        score += weights.length * len(sets)
+        lattice = Lattice.build(sets, model, beam_size, weights.language)
+        for writing in lattice.best(nbest):
             writing = writing._replace(score=writing.score + score)
             found[writing.hanzi] = max(writing, found.get(writing.hanzi, writing),
                                        key=lambda item: item.score)
-    return nlargest(count, found.values(), key=lambda item: item.score)
+    return nlargest(nbest, found.values(), key=lambda item: item.score)
 
 
-def _writable(slot: Slot, model: WordModel) -> Slot:
-    return {syllable: weight for syllable, weight in slot.items() if model.can_write(syllable)}
+def _writable(alternatives: Slot, model: WordModel) -> Slot:
+    return {syllable: weight for syllable, weight in alternatives.items() if model.can_write(syllable)}
 
 
-def from_posteriors(
+def confusion_networks(
     log_probs: Tensor, hypotheses: Sequence[Hypothesis], vocabulary: Vocabulary, floor: float = FLOOR
-) -> list[Heard]:
-    """What to search of the n best, best first; `log_probs` is `(T, classes)`.
+) -> list[ConfusionNetwork]:
+    """Return a network for each of the n best, best first; `log_probs` is `(T, classes)`.
 
-    A hypothesis whose score lies below the best one's by more than `floor` is left out.
+    A hypothesis is left out if the best one's score is higher by more than `-floor`.
     """
-    return [Heard(slots_from_posteriors(log_probs, item, vocabulary, floor=floor), item.score)
+    return [ConfusionNetwork(confusion_sets(log_probs, item, vocabulary, floor=floor), item.score)
             for item in hypotheses if item.score - hypotheses[0].score >= floor]
 
 
-def slots_from_posteriors(
+def confusion_sets(
     log_probs: Tensor, hypothesis: Hypothesis, vocabulary: Vocabulary, count: int = ALTERNATIVES,
     floor: float = FLOOR,
 ) -> list[Slot]:
-    """What else the model thought of where it heard each syllable; `log_probs` is `(T, classes)`.
+    """Return the alternatives to each syllable by its posteriors; `log_probs` is `(T, classes)`.
 
-    A syllable is judged by its best frame from where it begins to where the next one does. `count`
-    syllables may stand at a place, the one that was heard among them; none whose logarithm is below
+    A class counts by its best frame between the beginnings of this syllable and of the next one. A
+    set has at most `count` syllables, including that of the hypothesis, with logarithms of at least
     `floor`.
     """
     ends = [*hypothesis.timesteps[1:], len(log_probs)]
-    slots: list[Slot] = []
+    sets: list[Slot] = []
     for token, start, end in zip(hypothesis.tokens, hypothesis.timesteps, ends):
         best = log_probs[start:end].max(dim=0).values  # (classes,)
         weights = {vocabulary.symbols[other]: float(best[other] - best[token])
                    for other in best.topk(min(count + 2, len(best))).indices.tolist()}
         weights[vocabulary.symbols[token]] = 0.0
         ranked = sorted(weights.keys() - {PAD, UNK}, key=lambda symbol: -weights[symbol])
-        slots.append({symbol: min(0.0, weights[symbol]) for symbol in ranked[:count]
-                      if weights[symbol] >= floor})
-    return slots
+        sets.append({symbol: min(0.0, weights[symbol]) for symbol in ranked[:count]
+                     if weights[symbol] >= floor})
+    return sets
 
 
-def slots_from_confusions(
+def sets_from_table(
     syllables: Sequence[str], confusions: Mapping[str, Mapping[str, float]]
 ) -> list[Slot]:
-    """The same by a table: what was said, as logarithms, where a syllable is heard.
+    """Return the alternatives to each syllable by a table of confusions, in natural logarithms.
 
-    `confusions["shi4"]["si4"]` is ln P(si4 was said | shi4 was heard) - ln P(shi4 was said | ...).
+    `confusions["shi4"]["si4"]` is ln P(reference si4 | hypothesis shi4) - ln P(reference shi4 | ...).
     """
     return [{**confusions.get(syllable, {}), syllable: 0.0} for syllable in syllables]

@@ -1,6 +1,6 @@
-"""From audio files to pinyin, with a trained model."""
+"""Audio files to pinyin, with a trained acoustic model."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -15,28 +15,30 @@ from ramospeech.decoding.hypothesis import Decode, Hypothesis
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.models.checkpoints import load_model
 from ramospeech.models.dfcnn import REDUCTION, AcousticModel
-from ramospeech.recognition.front_end import read_recordings
-from ramospeech.recognition.results import Reading, Result
+from ramospeech.recognition.results import Result, Transcript
+from ramospeech.recognition.streaming import Progress, recognise_recordings
 
-OUTPUT_SECONDS = REDUCTION * HOP_SAMPLES / SAMPLE_RATE  # the time from one output frame to the next
+__all__ = ["OUTPUT_SECONDS", "Recogniser", "frame_seconds", "make_transcripts"]
+
+OUTPUT_SECONDS = REDUCTION * HOP_SAMPLES / SAMPLE_RATE  # per output frame, without subsampling
 
 
-def make_readings(
+def make_transcripts(
     hypotheses: Iterable[Hypothesis], vocabulary: Vocabulary, subsampling: int = 1
-) -> list[Reading]:
-    """A decoder's classes and output frames, of a model of a subsampling, as syllables and seconds."""
-    return [Reading(tuple(vocabulary.decode(item.tokens)), frame_seconds(item.timesteps, subsampling),
-                    item.score)
+) -> list[Transcript]:
+    """Return a decoder's classes and output frames as syllables and seconds."""
+    return [Transcript(tuple(vocabulary.decode(item.tokens)),
+                       frame_seconds(item.timesteps, subsampling), item.score)
             for item in hypotheses]
 
 
 def frame_seconds(timesteps: Iterable[int], subsampling: int = 1) -> tuple[float, ...]:
-    """The middles of output frames, in seconds."""
+    """Return the middles of output frames in seconds."""
     return tuple(round((step + 0.5) * subsampling * OUTPUT_SECONDS, 2) for step in timesteps)
 
 
 class Recogniser:
-    """A model with what it needs to read recordings."""
+    """An acoustic model with its vocabulary and a decoder."""
 
     def __init__(
         self, model: AcousticModel, vocabulary: Vocabulary, device: torch.device | str = "cpu",
@@ -47,33 +49,34 @@ class Recogniser:
 
     @classmethod
     def load(cls, path: Path = SHIPPED_MODEL, device: str = "cpu") -> "Recogniser":
-        """The shipped model, or the one at `path`. Raises CheckpointError."""
+        """Load the shipped model, or the one at `path`. Raises CheckpointError."""
         model, vocabulary, _ = load_model(path)
         return cls(model, vocabulary, device)
 
     def transcribe(
-        self, paths: Iterable[Path | str], batch_size: int = 8, count: int = 1,
-        tell: Callable[[float], object] = lambda seconds: None,
+        self, paths: Iterable[Path | str], batch_size: int = 8, nbest: int = 1,
+        progress: Progress = lambda seconds: None,
     ) -> Iterator[Result]:
-        """Read recordings, as `read_recordings` does; of each the `count` best readings, or as many
-        as the decoder gives.
+        """Yield a result for each recording, as `recognise_recordings` does.
+
+        It has the `nbest` best transcripts, or as many as the decoder returns.
         """
-        return read_recordings(paths, self.recognise, batch_size, count, tell)
+        return recognise_recordings(paths, self.recognise, batch_size, nbest, progress)
 
     def recognise(self, waveforms: list[Tensor]) -> list[Result]:
-        """Which syllables, and when; `waveforms` are `(samples,)` each, at 16 kHz, one batch."""
-        found = [make_readings(hypotheses, self.vocabulary, self.model.subsampling)
-                 for hypotheses in self.decode(*self._listen(waveforms))]
-        return [Result(readings=readings, heard=readings[0]) for readings in found]
+        """Recognise a batch of waveforms, `(samples,)` each, at 16 kHz."""
+        found = [make_transcripts(hypotheses, self.vocabulary, self.model.subsampling)
+                 for hypotheses in self.decode(*self._forward(waveforms))]
+        return [Result(transcripts=transcripts, first_pass=transcripts[0]) for transcripts in found]
 
     def log_probs(self, waveforms: list[Tensor]) -> list[Tensor]:
-        """How probable each class is at each output frame, `(T, classes)` for each waveform."""
-        log_probs, lengths = self._listen(waveforms)
+        """Return the log-probabilities of the classes, `(T, classes)` for each waveform."""
+        log_probs, lengths = self._forward(waveforms)
         return [row[:length] for row, length in zip(log_probs.cpu(), lengths.tolist())]
 
     @torch.inference_mode()
-    def _listen(self, waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """`(batch, T, classes)` and lengths `(batch,)`."""
+    def _forward(self, waveforms: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities `(batch, T, classes)` and lengths `(batch,)`."""
         samples = torch.tensor([len(waveform) for waveform in waveforms])
         padded = pad_sequence(waveforms, batch_first=True)  # (batch, samples)
         features, lengths = extract_features(padded.to(self.device), samples.to(self.device))

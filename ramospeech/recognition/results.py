@@ -1,4 +1,4 @@
-"""What was found in a recording: the result of every command that listens."""
+"""What was recognised in a recording."""
 
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -6,15 +6,17 @@ from math import exp
 from operator import add
 from typing import NamedTuple
 
+__all__ = ["Result", "Transcript", "join_best"]
 
-class Reading(NamedTuple):
-    """A way to read a recording, or a part of it; in hanzi, where words had their say."""
+
+class Transcript(NamedTuple):
+    """One hypothesis about a recording or a segment of it; with hanzi after the search over words."""
 
     syllables: tuple[str, ...] = ()
     seconds: tuple[float, ...] = ()  # when each was recognised: the middle of its output frame
-    score: float = 0.0  # of the decoder, or of sound and words together: the best has the highest
-    tokens: tuple[str, ...] = ()  # hanzi; one for a syllable
-    log_prob: float = 0.0  # ln P(hanzi | syllables), among all ways to write them
+    score: float = 0.0  # of the decoder, or of sound and words together; higher is better
+    tokens: tuple[str, ...] = ()  # hanzi, one per syllable
+    log_prob: float = 0.0  # ln P(hanzi | syllables), among all ways to write the syllables
 
     @property
     def hanzi(self) -> str:
@@ -22,37 +24,37 @@ class Reading(NamedTuple):
 
     @property
     def average(self) -> float:
-        """`log_prob` a token."""
+        """Return `log_prob` per token."""
         return self.log_prob / max(1, len(self.tokens))
 
     @property
     def perplexity(self) -> float:
-        """Among how many ways to write a token one would have to guess: exp(-average)."""
+        """Return exp(-average): the number of equally probable ways to write a token."""
         return exp(-self.average)
 
-    def then(self, other: "Reading") -> "Reading":
-        """This one and what was said after it."""
-        return Reading(*map(add, self, other))
+    def followed_by(self, other: "Transcript") -> "Transcript":
+        """Return both as one."""
+        return Transcript(*map(add, self, other))
 
-    def later(self, start: float) -> "Reading":
-        """The same, in a recording whose second `start` is this one's beginning."""
+    def shifted(self, start: float) -> "Transcript":
+        """Return the transcript of a segment with the times of the recording; `start` in seconds."""
         return self._replace(seconds=tuple(round(start + second, 2) for second in self.seconds))
 
 
 @dataclass
 class Result:
-    """What was found in a recording, or in a part of it; with an error, how far it got."""
+    """What was recognised in a recording or a segment; if there is an `error`, before it occurred."""
 
     file: str = ""
-    readings: list[Reading] = field(default_factory=lambda: [Reading()])  # best first; one or more
-    heard: Reading = field(default_factory=Reading)  # the best by sound alone
-    elapsed: float = field(default=0.0, compare=False)  # seconds of work; a batch shares it by length
+    transcripts: list[Transcript] = field(default_factory=lambda: [Transcript()])  # n best, best first
+    first_pass: Transcript = field(default_factory=Transcript)  # the best by sound alone
+    elapsed: float = field(default=0.0, compare=False)  # seconds of work; a batch is split by length
     error: str | None = None
-    refused: bool = False  # the recording is sound, but memory did not suffice for all of it
+    out_of_memory: bool = False  # the recording is valid, but some of it did not fit into memory
 
     @property
-    def best(self) -> Reading:
-        return self.readings[0]
+    def best(self) -> Transcript:
+        return self.transcripts[0]
 
     @property
     def syllables(self) -> tuple[str, ...]:
@@ -68,29 +70,30 @@ class Result:
 
     @property
     def was_read(self) -> bool:
-        """To its end, or at least until something was found in it."""
+        """Whether it was read completely, or at least until something was recognised."""
         return not self.error or bool(self.syllables)
 
-    def add(self, other: "Result", start: float, count: int) -> None:
-        """Go on with what was found from second `start` on; the `count` best of both are kept."""
-        later = [reading.later(start) for reading in other.readings]
-        self.readings = join_best(self.readings, later, count)
-        self.heard = self.heard.then(other.heard.later(start))
+    def add(self, other: "Result", start: float, nbest: int) -> None:
+        """Append the result of the segment that begins at second `start`; keep the `nbest` best."""
+        shifted = [transcript.shifted(start) for transcript in other.transcripts]
+        self.transcripts = join_best(self.transcripts, shifted, nbest)
+        self.first_pass = self.first_pass.followed_by(other.first_pass.shifted(start))
         self.elapsed += other.elapsed
-        self.error, self.refused = self.error or other.error, self.refused or other.refused
+        self.error = self.error or other.error
+        self.out_of_memory = self.out_of_memory or other.out_of_memory
 
 
-def join_best(first: list[Reading], second: list[Reading], count: int) -> list[Reading]:
-    """The `count` best of all ways to go on from one to another, best first, each text once.
+def join_best(first: list[Transcript], second: list[Transcript], nbest: int) -> list[Transcript]:
+    """Return the `nbest` best concatenations, best first, each text once.
 
-    What two parts say may be told apart by nothing but the border: A-BC and AB-C are one text.
+    Different pairs may give the same text, such as A-BC and AB-C; the better one is kept.
     """
-    found: dict[object, Reading] = {}
-    for reading in (old.then(new) for old in first for new in second):
-        text = reading.hanzi or reading.syllables
-        found[text] = max(found.get(text, reading), reading, key=_score)
-    return nlargest(count, found.values(), key=_score)
+    found: dict[object, Transcript] = {}
+    for joined in (old.followed_by(new) for old in first for new in second):
+        text = joined.hanzi or joined.syllables
+        found[text] = max(found.get(text, joined), joined, key=_score)
+    return nlargest(nbest, found.values(), key=_score)
 
 
-def _score(reading: Reading) -> float:
-    return reading.score
+def _score(transcript: Transcript) -> float:
+    return transcript.score

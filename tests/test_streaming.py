@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ramospeech.audio.io import AudioError
 from ramospeech.audio.segmentation import Segment
-from ramospeech.recognition import front_end
-from ramospeech.recognition.front_end import read_recordings
-from ramospeech.recognition.results import Reading, Result
+from ramospeech.recognition import streaming
+from ramospeech.recognition.streaming import recognise_recordings
+from ramospeech.recognition.results import Result, Transcript
 
 SECOND = 100  # samples, in these tests
 
@@ -27,14 +27,14 @@ def recordings(monkeypatch):
         if path.endswith("!"):
             raise AudioError(f"{path}: broken")
 
-    monkeypatch.setattr(front_end, "read_segments", read)
-    monkeypatch.setattr(front_end, "SAMPLE_RATE", SECOND)
-    monkeypatch.setattr(front_end, "LARGEST_BATCH", 100 * SECOND)
+    monkeypatch.setattr(streaming, "read_segments", read)
+    monkeypatch.setattr(streaming, "SAMPLE_RATE", SECOND)
+    monkeypatch.setattr(streaming, "LARGEST_BATCH", 100 * SECOND)
 
 
 def hear(waveforms: list[torch.Tensor]) -> list[Result]:
     """A syllable of each segment, in its middle: its length."""
-    return [Result(readings=[Reading((f"{len(item)}",), (len(item) / SECOND / 2,), -1.0)])
+    return [Result(transcripts=[Transcript((f"{len(item)}",), (len(item) / SECOND / 2,), -1.0)])
             for item in waveforms]
 
 
@@ -53,7 +53,7 @@ class TestFrontEnd:
             batches.append([len(item) / SECOND for item in waveforms])
             return hear(waveforms)
 
-        results = list(read_recordings(names, listen, size, tell=told.append))
+        results = list(recognise_recordings(names, listen, size, progress=told.append))
         lengths = [list(map(int, name.removesuffix("!").split())) for name in names]
         assert [result.file for result in results] == names
         for name, seconds, result in zip(names, lengths, results):
@@ -65,16 +65,16 @@ class TestFrontEnd:
         assert sum(batches, []) == told == every  # nothing twice, nothing lost, in order
         assert all(len(batch) == 1 or (len(batch) <= size and len(batch) * max(batch) <= 100)
                    for batch in batches)
-        assert results == list(read_recordings(names, hear, 1))
+        assert results == list(recognise_recordings(names, hear, 1))
 
     def test_short_recordings_share_a_batch(self):
         sizes = []
-        list(read_recordings(["4"] * 20, lambda items: sizes.append(len(items)) or hear(items), 8))
+        list(recognise_recordings(["4"] * 20, lambda items: sizes.append(len(items)) or hear(items), 8))
         assert sizes == [8, 8, 4]
 
     def test_a_result_does_not_wait_for_the_next_recording(self):
         asked = []
-        results = read_recordings((asked.append(name) or name for name in ["1", "!", "2"]), hear, 1)
+        results = recognise_recordings((asked.append(name) or name for name in ["1", "!", "2"]), hear, 1)
         assert next(results).syllables == ("100",) and asked == ["1"]
         assert next(results).error and asked == ["1", "!"]
 
@@ -93,8 +93,8 @@ class TestFrontEnd:
                 yield Segment(60.0 * minute, waveform)
                 del waveform
 
-        monkeypatch.setattr(front_end, "read_segments", read)
-        (result,) = read_recordings(["hours"], hear, size)
+        monkeypatch.setattr(streaming, "read_segments", read)
+        (result,) = recognise_recordings(["hours"], hear, size)
         assert len(result.syllables) == 600 and result.seconds[-1] == 600 * 60 - 30
         assert most <= 3
 
@@ -107,15 +107,15 @@ class TestFrontEnd:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
             return hear(waveforms)
 
-        results = list(read_recordings(["4", "4", "4", "4", "4 50 5"], listen, 4))
+        results = list(recognise_recordings(["4", "4", "4", "4", "4 50 5"], listen, 4))
         assert tried == [4, 2, 2, 2, 1, 1, 1]
         assert [item.error for item in results[:4]] == [None] * 4
         assert results[4].error == "4 50 5: 50.0 s of it do not fit into memory"
-        assert results[4].refused and results[4].syllables == ("400", "500")
+        assert results[4].out_of_memory and results[4].syllables == ("400", "500")
 
     def test_other_errors_are_not_taken_for_a_lack_of_memory(self):
         def listen(waveforms):
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
         with pytest.raises(RuntimeError, match="mat1"):
-            list(read_recordings(["4", "4"], listen))
+            list(recognise_recordings(["4", "4"], listen))

@@ -1,9 +1,9 @@
-"""The front end of every command that listens: recordings of any length, a few segments at once.
+"""Stream recordings of any length through a recogniser, a few segments at a time.
 
     recordings -> segments -> batches -> results of segments -> results of recordings
 
-Segments of several recordings share a batch, and a recording's may lie in several. What is held in
-memory does not depend on how many recordings there are, or how long.
+A batch may hold segments of several recordings, and a recording may be spread over several batches.
+Memory use depends neither on the number of recordings nor on their length.
 """
 
 import time
@@ -17,32 +17,35 @@ from ramospeech.audio.segmentation import LONGEST, Segment, read_segments
 from ramospeech.recognition.results import Result
 from ramospeech.utils.memory import in_halves, tidy
 
+__all__ = ["recognise_recordings"]
+
 LARGEST_BATCH = round(LONGEST * SAMPLE_RATE)  # samples, padding included: as much as one segment
-Listen = Callable[[list[Tensor]], list[Result]]  # to a batch of waveforms, (samples,) each
+Recognise = Callable[[list[Tensor]], list[Result]]  # takes a batch of waveforms, (samples,) each
+Progress = Callable[[float], object]  # takes the seconds of audio done since the last call
 Work = tuple[Result, Segment | None]  # a segment, and the result of its recording; None at its end
 
 
-def read_recordings(
-    paths: Iterable[Path | str], listen: Listen, batch_size: int = 8, count: int = 1,
-    tell: Callable[[float], object] = lambda seconds: None,
+def recognise_recordings(
+    paths: Iterable[Path | str], recognise: Recognise, batch_size: int = 8, nbest: int = 1,
+    progress: Progress = lambda seconds: None,
 ) -> Iterator[Result]:
-    """What `listen` finds in recordings, in the order given, each with its `count` best readings.
+    """Yield a result with its `nbest` best transcripts for each recording, in the order given.
 
-    It is handed `batch_size` segments at most, each of a minute at most. A recording that cannot be
-    read has an `error`, and what was found before it broke. `tell` hears how many seconds were done.
+    `recognise` gets at most `batch_size` segments, each at most a minute long. If a recording cannot
+    be read, its result has an `error`, and the transcript of what came before the damage.
     """
     for batch in _batches(_segments(paths), batch_size):
-        found = iter(_listen(batch, listen))
+        found = iter(_recognise(batch, recognise))
         for result, segment in batch:
             if segment is None:
                 yield result
             else:
-                result.add(next(found), segment.start, count)
-                tell(len(segment.waveform) / SAMPLE_RATE)
+                result.add(next(found), segment.start, nbest)
+                progress(len(segment.waveform) / SAMPLE_RATE)
 
 
 def _segments(paths: Iterable[Path | str]) -> Iterator[Work]:
-    """Every segment of every recording, and after them the recording's end."""
+    """Yield every segment of every recording, and None after the last one of each recording."""
     for path in paths:
         result = Result(str(path))
         try:
@@ -54,14 +57,14 @@ def _segments(paths: Iterable[Path | str]) -> Iterator[Work]:
 
 
 def _batches(work: Iterable[Work], size: int) -> Iterator[list[Work]]:
-    """As many segments as may share a batch, and the ends among them."""
+    """Group the segments that may share a batch, with the ends of recordings between them."""
     batch: list[Work] = []
     for item in work:
         if item[1] and not _fits([*_waveforms(batch), item[1].waveform], size):
             yield batch
             batch = []
         batch.append(item)
-        if len(batch) >= 2 * size or not _waveforms(batch):  # no result waits longer than it must
+        if len(batch) >= 2 * size or not _waveforms(batch):  # no finished result waits for long
             yield batch
             batch = []
     if batch:
@@ -77,19 +80,21 @@ def _waveforms(batch: list[Work]) -> list[Tensor]:
     return [segment.waveform for _, segment in batch if segment]
 
 
-def _listen(batch: list[Work], listen: Listen) -> list[Result]:
-    """A result for each segment of a batch; its time is shared by length."""
+def _recognise(batch: list[Work], recognise: Recognise) -> list[Result]:
+    """Return a result for each segment; the time for the batch is split by length."""
     started = time.perf_counter()
     waiting = [(result, segment.waveform) for result, segment in batch if segment]
-    found = in_halves(waiting, lambda part: listen([waveform for _, waveform in part]), _refuse)
-    a_sample = (time.perf_counter() - started) / max(1, sum(len(waveform) for _, waveform in waiting))
+    found = in_halves(
+        waiting, lambda part: recognise([waveform for _, waveform in part]), _out_of_memory)
+    per_sample = (time.perf_counter() - started) / max(1, sum(len(item) for _, item in waiting))
     for result, (_, waveform) in zip(found, waiting):
-        result.elapsed = a_sample * len(waveform)
+        result.elapsed = per_sample * len(waveform)
     tidy()
     return found
 
 
-def _refuse(item: tuple[Result, Tensor]) -> Result:
+def _out_of_memory(item: tuple[Result, Tensor]) -> Result:
     result, waveform = item
     seconds = len(waveform) / SAMPLE_RATE
-    return Result(error=f"{result.file}: {seconds:.1f} s of it do not fit into memory", refused=True)
+    return Result(error=f"{result.file}: {seconds:.1f} s of it do not fit into memory",
+                  out_of_memory=True)
