@@ -227,7 +227,7 @@ def test_a_share_lies_between_nothing_and_all(ramospeech, flag, share):
     assert status == 2 and "not a number from 0 to 1" in err[-1]
 
 
-def test_disguise_alone_means_half():
+def test_voice_augmentation_alone_means_half():
     parsed = [build_parser().parse_args(["train", *words]).voice_augmentation
               for words in ([], ["--voice_augmentation"], ["--voice_augmentation", "1"])]
     assert parsed == [None, 0.5, 1.0]
@@ -245,6 +245,20 @@ def test_every_switch_has_its_opposite(name):
     assert parsed() is None
     for spelling in {name, name.replace("_", "-")}:
         assert (parsed(f"--{spelling}"), parsed(f"--no-{spelling}")) == (True, False)
+
+
+@pytest.mark.parametrize("item", fields(Settings), ids=lambda item: item.name)
+def test_every_setting_is_a_flag_with_its_type_and_default(item):
+    """In both spellings; the help says what applies if the flag is left out."""
+    value = {"preset": "full", "loss": "ace", "precision": "bfloat16"}.get(item.name, "1")
+    for spelling in (item.name, item.name.replace("_", "-")):
+        words = [f"--{spelling}"] if item.name in SWITCHES else [f"--{spelling}", value]
+        parsed = build_parser().parse_args(["train", *words])
+        assert type(getattr(parsed, item.name)) is type(item.default)
+    train_parser = build_parser()._subparsers._group_actions[0].choices["train"]
+    (action,) = [action for action in train_parser._actions if action.dest == item.name]
+    default = str(item.default) if item.name not in SWITCHES else "yes" if item.default else "no"
+    assert f"(default: {default})" in action.help or item.name == "precision"
 
 
 CHANGED = {"voice_augmentation": 0.5, "ema_decay": 0.9, "uniform_segmentation": 0.3, "entropy_weight": 0.5,

@@ -5,7 +5,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ramospeech.cli.flags import positive, refuse_flags
+from ramospeech.cli.flags import refuse_flags
+from ramospeech.config.numbers import positive
 from ramospeech.config.paths import SHIPPED_LANGUAGE_MODEL
 from ramospeech.utils.logs import LOGGER
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ramospeech.cli.decoder import add_decoder_flags, build_decoder, check_decoder_flags, decoder_facts
-from ramospeech.cli.flags import (
-    CORPORA, Commands, add_model_flags, command, device_name, positive, refuse_flags,
-)
+from ramospeech.cli.flags import CORPORA, Commands, add_model_flags, command, device_name, refuse_flags
 from ramospeech.cli.recordings import printable
+from ramospeech.config.numbers import positive
 from ramospeech.data.corpora import open_split
 from ramospeech.utils.files import refuse_unwritable, write_text
 

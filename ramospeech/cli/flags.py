@@ -1,7 +1,6 @@
 """What the flags of several commands share: their types, and the texts of help."""
 
 import argparse
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -56,47 +55,3 @@ def device_name(name: str | None, number: int = 0) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: PyTorch finds no GPU here (see `make check-env`)")
     return f"cuda:{number}" if name == "cuda" and number else name
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def share_of_one(text: str) -> float:
-    return _number(text, lambda number: 0 <= number <= 1, "a number from 0 to 1")
-
-
-def above_zero(text: str) -> float:
-    return _number(text, lambda number: 0 < number < math.inf, "a number above 0")
-
-
-def from_zero(text: str) -> float:
-    return _number(text, lambda number: 0 <= number < math.inf, "a number from 0")
-
-
-def in_minutes(text: str) -> float:
-    return _number(text, lambda number: number >= 0, "a number of minutes")
-
-
-def _number(text: str, is_right: Callable[[float], bool], what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not is_right(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return number
-
-
-def port_number(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
-    return int(text)

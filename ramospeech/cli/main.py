@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ramospeech import __version__
 from ramospeech.cli.evaluate import add_evaluate_command
-from ramospeech.cli.flags import Commands, Run, command, port_number, positive
+from ramospeech.cli.flags import Commands, Run, command
 from ramospeech.cli.speech2text import add_speech_command
 from ramospeech.cli.train import add_train_command
 from ramospeech.cli.transcribe import add_transcribe_command
+from ramospeech.config.numbers import port_number, positive
 from ramospeech.config.paths import SHIPPED_MODEL
 from ramospeech.data.corpora import CORPORA, download, get_corpus, prepare
 from ramospeech.utils.files import refuse_unwritable

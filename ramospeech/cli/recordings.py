@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramospeech.cli.flags import add_model_flags, positive
+from ramospeech.cli.flags import add_model_flags
+from ramospeech.config.numbers import positive
 from ramospeech.utils.logs import LOGGER
 
 if TYPE_CHECKING:

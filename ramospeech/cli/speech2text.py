@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ramospeech.cli.decoder import compile_search
-from ramospeech.cli.flags import CORPORA, Commands, command, device_name, positive, refuse_flags, whole_number
+from ramospeech.cli.flags import CORPORA, Commands, command, device_name, refuse_flags
 from ramospeech.cli.recordings import add_recording_flags, print_error, print_lines, progress_bar
+from ramospeech.config.numbers import positive, whole_number
 from ramospeech.data.corpora import open_split
 
 if TYPE_CHECKING:

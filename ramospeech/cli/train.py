@@ -5,18 +5,16 @@ Torch is imported by what needs it, so that `--help` answers at once.
 
 import shlex
 import sys
-from argparse import BooleanOptionalAction
 from argparse import Namespace
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ramospeech.cli.flags import (
-    CORPORA, Commands, above_zero, command, device_name, from_zero, in_minutes, positive, share_of_one,
-    whole_number,
-)
-from ramospeech.config.settings import LOSSES, PRESETS, Settings
+from ramospeech.cli.flags import CORPORA, Commands, command, device_name
+from ramospeech.cli.setting_flags import add_setting_flags, given_settings
+from ramospeech.config.numbers import in_minutes, positive, whole_number
+from ramospeech.config.settings import Settings
 from ramospeech.data.corpora import open_split
 
 if TYPE_CHECKING:
@@ -31,80 +29,28 @@ GPU_WORKERS = 4
 
 def add_train_command(commands: Commands) -> None:
     parser = command(commands, "train", run_train, "train the acoustic model")
-    default = Settings()
     add = parser.add_argument
     add("--data_type", "--data-type", help=f"{CORPORA} (default: mini)")
     add("--model_path", "--model-path", type=Path, default=Path("runs"),
         help="the folder of all runs")
     add("--model_name", "--model-name", default="dfcnn", help="the folder of this run, inside it")
     add("--gpu_rank", "--gpu-rank", type=int, default=0,
-        help="the number of GPUs; each process uses one where there is one, and horovodrun starts "
+        help="the number of GPUs; each process uses one if there is one, and horovodrun starts "
              "several processes")
-    add("--epochs", type=positive,
-        help=f"how often to go through the data, in all (default: {default.epochs})")
     add("--save_step", "--save-step", type=positive, default=1,
-        help="epochs from one save of what dev has judged to the next")
+        help="how many epochs from one checkpoint with dev results to the next")
     add("--save_minutes", "--save-minutes", type=in_minutes, default=5.0, metavar="MINUTES",
-        help="how often to save within an epoch; 0: after every step")
-    add("--batch_size", "--batch-size", type=positive,
-        help=f"utterances a step, of each process (default: {default.batch_size})")
+        help="how often to save a checkpoint within an epoch; 0: after every step")
     add("--load_model", "--load-model", nargs="?", const=True, default=None, metavar="CHECKPOINT",
-        help="go on from the run's checkpoint, or from the one given, at the step where it was "
-             "saved; what is not given anew stays as it was")
+        help="resume from the run's checkpoint, or from the one given, at the step where it was "
+             "saved")
     add("--start_from", "--start-from", type=Path, metavar="MODEL",
-        help="begin a new run with the weights of a model file (.safetensors)")
-    add("--preset", choices=list(PRESETS),
-        help=f"the size of the model (default: {default.preset})")
-    add("--loss", choices=LOSSES, help=f"what training makes small (default: {default.loss}); ace "
-        "alone does not see the order of syllables: use it with --no-recurrent")
-    add("--ace_weight", "--ace-weight", type=above_zero, metavar="LAMBDA",
-        help=f"how much ace counts in ctc+ace beside ctc (default: {default.ace_weight})")
-    add("--uniform_segmentation", "--uniform-segmentation", type=share_of_one, metavar="SHARE",
-        help="the part of all steps in which ace counts over short pieces, such as 0.3 "
-             f"(default: {default.uniform_segmentation})")
-    add("--entropy_weight", "--entropy-weight", type=from_zero, metavar="WEIGHT",
-        help="how much the entropy of the frames counts beside the loss, in the end; for ace, "
-             f"such as 0.5 (default: {default.entropy_weight})")
-    add("--recurrent", action=BooleanOptionalAction, help="with the LSTM, or convolutions alone "
-        f"(default: {_yes_no(default.recurrent)})")
-    add("--subsampling", type=positive, help="how many neighbouring frames become one output frame; "
-        f"for ace, such as 2 (default: {default.subsampling})")
-    add("--learning_rate", "--learning-rate", type=float,
-        help="the learning rate at its highest, for one process "
-             f"(default: {default.learning_rate})")
-    add("--rate_scaling", "--rate-scaling", type=share_of_one, metavar="POWER",
-        help="n processes learn at n to this power times the rate; 1 suits plain descent "
-             f"(default: {default.rate_scaling})")
-    add("--sync_norm", "--sync-norm", action=BooleanOptionalAction,
-        help="normalise by what all processes see, not by each one's share of a batch "
-             f"(default: {_yes_no(default.sync_norm)})")
-    add("--compression", action=BooleanOptionalAction,
-        help="let gradients travel between processes in half precision "
-             f"(default: {_yes_no(default.compression)})")
-    add("--gradient_sharing", "--gradient-sharing", type=float,
-        help="how much syllables learn from those that share a part with them; 0: nothing "
-             f"(default: {default.gradient_sharing})")
-    add("--augment", action=BooleanOptionalAction, help="change the speed and mask spectrograms "
-        f"(default: {_yes_no(default.augment)})")
-    add("--voice_augmentation", "--voice-augmentation", type=share_of_one, nargs="?", const=0.5,
-        metavar="SHARE",
-        help="let other speakers in other rooms say this part of the utterances (half of them, "
-             f"where no number is given; default: {default.voice_augmentation})")
-    add("--ema_decay", "--ema-decay", type=share_of_one,
-        help="judge and keep a running mean of the weights, which keeps this part of itself at "
-             f"each step, such as 0.999 (default: {default.ema_decay}, no mean)")
-    add("--seed", type=whole_number,
-        help=f"of weights, batches and augmentation (default: {default.seed})")
+        help="fine-tune: start a new run with the weights of a model file (.safetensors)")
     add("--workers", type=whole_number,
-        help="processes that load data beside the training, which they change in nothing (default: "
+        help="processes that load data; they do not change the results (default: "
              f"{GPU_WORKERS} for a GPU; none for a CPU, whose cores the model uses already)")
-    add("--device", choices=["cpu", "cuda"], help="default: a GPU where there is one")
-    add("--precision", choices=["float32", "bfloat16"], default=None,
-        help="of the network; default: bfloat16 on a GPU that has it, else float32")
-
-
-def _yes_no(value: bool) -> str:
-    return "yes" if value else "no"
+    add("--device", choices=["cpu", "cuda"], help="default: a GPU if there is one")
+    add_setting_flags(parser)
 
 
 def run_train(options: Namespace) -> int:
@@ -185,8 +131,7 @@ def _settings(options: Namespace, checkpoint: Path | None) -> tuple[Settings, st
     base, corpus = held_settings(checkpoint) if checkpoint else (
         Settings(precision=_default_precision(options.device)), "mini"
     )
-    given: dict[str, Any] = {item.name: getattr(options, item.name, None) for item in fields(Settings)}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = given_settings(options)
     settings = replace(base, **given)
     if "ace_weight" in given and settings.loss != "ctc+ace":
         raise ValueError(f"--ace_weight is for --loss ctc+ace; the loss is {settings.loss}")

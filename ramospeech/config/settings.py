@@ -1,11 +1,15 @@
-"""What one can choose: the size of the model, its loss, and how a training run goes."""
+"""The settings of a training run: the model, its loss, and how it is trained."""
 
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from ramospeech.config.numbers import above_zero, from_zero, positive, share_of_one, whole_number
+
+__all__ = ["LOSSES", "PRESETS", "Design", "Settings"]
 
 
 class Design(TypedDict, total=False):
-    """Arguments of AcousticModel; what is left out is as in the model of 2019."""
+    """Arguments of AcousticModel; the defaults are those of the model of 2019."""
 
     channels: tuple[int, int, int, int]
     rnn_layers: int
@@ -22,29 +26,53 @@ PRESETS: dict[str, Design] = {
 LOSSES = ("ctc", "ace", "ctc+ace")
 
 
+def option(default: Any, text: str, **argument: Any) -> Any:
+    """Return a field that `ramospeech train` has as a flag: help text, and argparse's arguments."""
+    return field(default=default, metadata={"help": text, **argument})
+
+
 @dataclass(frozen=True)
 class Settings:
-    """All that decides how a training run goes; a checkpoint keeps it."""
+    """Everything that determines a training run, except its data; saved in checkpoints."""
 
-    preset: str = "lesson"
-    recurrent: bool = True  # or convolutions alone
-    subsampling: int = 1  # how many neighbouring frames become one output frame
-    loss: str = "ctc"  # or ace, or ctc+ace
-    ace_weight: float = 1.0  # of ACE in ctc+ace, that of CTC being 1
-    uniform_segmentation: float = 0.0  # the part of all steps in which ACE counts over short pieces
-    entropy_weight: float = 0.0  # the weight of the frames' entropy at the end; it rises from 0
-    epochs: int = 10
-    batch_size: int = 8  # of each process
-    learning_rate: float = 2e-3  # at its highest, for one process
-    rate_scaling: float = 0.5  # for n processes it is n to this power times as high
-    warmup: float = 0.15  # the part of all steps in which the learning rate rises
-    weight_decay: float = 1e-2
-    clip_norm: float = 5.0  # a longer gradient is shortened to this
-    augment: bool = True
-    voice_augmentation: float = 0.0  # the part of all utterances that other speakers say, in other rooms
-    gradient_sharing: float = 1.0  # how much a syllable learns from those that share a part with it
-    ema_decay: float = 0.0  # what a running mean of the weights keeps of itself at a step
-    seed: int = 2019
-    precision: str = "float32"  # or bfloat16
-    sync_norm: bool = False  # batch normalisation by what all processes see
-    compression: bool = False  # gradients travel in half precision
+    preset: str = option("lesson", "the size of the model", choices=list(PRESETS))
+    recurrent: bool = option(True, "with the LSTM, or convolutions only")
+    subsampling: int = option(1, "how many neighbouring frames become one output frame; for ace, such as 2",
+                              type=positive)
+    loss: str = option("ctc", "the loss function; ace alone ignores the order of syllables: use it with "
+                       "--no-recurrent", choices=LOSSES)
+    ace_weight: float = option(1.0, "the weight of ace in ctc+ace; ctc has the weight 1", type=above_zero,
+                               metavar="LAMBDA")
+    uniform_segmentation: float = option(
+        0.0, "the part of all steps in which ace counts within uniform segments, such as 0.3",
+        type=share_of_one, metavar="SHARE")
+    entropy_weight: float = option(
+        0.0, "the final weight of the frames' entropy, which rises from 0; for ace, such as 0.5",
+        type=from_zero, metavar="WEIGHT")
+    epochs: int = option(10, "the total number of passes through the data", type=positive)
+    batch_size: int = option(8, "utterances per step and process", type=positive)
+    learning_rate: float = option(2e-3, "the peak learning rate, for one process")
+    rate_scaling: float = option(
+        0.5, "n processes multiply the learning rate by n to this power; 1 suits plain SGD",
+        type=share_of_one, metavar="POWER")
+    warmup: float = option(0.15, "the part of all steps in which the learning rate rises",
+                           type=share_of_one, metavar="SHARE")
+    weight_decay: float = option(1e-2, "the weight decay of AdamW", type=from_zero)
+    clip_norm: float = option(5.0, "the norm to which gradients are clipped", type=above_zero)
+    augment: bool = option(True, "change the speed and mask spectrograms")
+    voice_augmentation: float = option(
+        0.0, "the part of the utterances that get another voice and room (0.5 if no number is given)",
+        type=share_of_one, nargs="?", const=0.5, metavar="SHARE")
+    gradient_sharing: float = option(
+        1.0, "how strongly syllables share gradients with those that have the same initial, final or "
+        "tone; 0: not at all")
+    ema_decay: float = option(
+        0.0, "evaluate and save an exponential moving average of the weights with this decay per step, "
+        "such as 0.999; 0: none", type=share_of_one)
+    seed: int = option(2019, "the seed of weights, batches and augmentation", type=whole_number)
+    precision: str = option(
+        "float32", "of the network (default: bfloat16 on a GPU that supports it, else float32)",
+        choices=["float32", "bfloat16"])
+    sync_norm: bool = option(
+        False, "normalise batches with the statistics of all processes, not of each alone")
+    compression: bool = option(False, "send gradients between processes in half precision")
