@@ -13,7 +13,7 @@ from ramospeech.data.corpora import open_split
 from ramospeech.utils.files import refuse_unwritable, write_text
 
 if TYPE_CHECKING:
-    from ramospeech.data.corpora import Split
+    from ramospeech.data.corpus import Split
     from ramospeech.evaluation.error_rates import Evaluation
     from ramospeech.evaluation.html_report import Training
     from ramospeech.recognition.results import Result
