@@ -1,4 +1,4 @@
-"""What the tests in a real browser share: where it is, and a server beside it."""
+"""Helpers of the tests in a real browser: the browser, and a server."""
 
 import shutil
 import socket
@@ -17,7 +17,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @contextmanager
 def start_playwright():
-    """The driver of browsers, one a process; the test is skipped, with the reason, where it cannot be."""
+    """Start Playwright, once per process; skip the test with the reason if that is impossible."""
     sync_api = pytest.importorskip("playwright.sync_api", reason=(
         "Playwright is missing: pip install --editable '.[browser]'"))
     if CHROMIUM is None:
@@ -44,7 +44,7 @@ def free_port() -> int:
 @contextmanager
 def running(command: list, url: str, log: Path, seconds: float = HANGS, **options
             ) -> Iterator[subprocess.Popen]:
-    """A server that runs while it answers at `url`, and is asked to end afterwards."""
+    """Run a server, wait until it answers at `url`, and terminate it afterwards."""
     with open(log, "w") as file, subprocess.Popen(
             command, stdout=file, stderr=subprocess.STDOUT, **options) as server:
         try:

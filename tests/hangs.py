@@ -1,3 +1,3 @@
-"""How long tests wait for what must end."""
+"""How long tests wait for a process."""
 
-HANGS = 1800  # seconds; far more than a busy machine needs, so that only what never ends is cut off
+HANGS = 1800  # seconds; far more than a busy machine needs, so that only a hang is cut off

@@ -1,4 +1,4 @@
-"""The page to speak to, and JupyterLab, in a real browser. Run by `make test-slow`."""
+"""The demo page and JupyterLab in a real browser. Run by `make test-slow`."""
 
 import os
 import shlex
@@ -29,14 +29,14 @@ from tools import lab
 
 pytestmark = pytest.mark.slow
 
-MICROPHONE_RATE = 48_000  # what Chromium takes for a microphone
-SECOND = 1_000  # in the milliseconds of Playwright
-ANSWER = HANGS * SECOND  # until the page must have answered
+MICROPHONE_RATE = 48_000  # of Chromium's microphone
+SECOND = 1_000  # in milliseconds, for Playwright
+ANSWER = HANGS * SECOND  # the longest wait for the page
 
 
 @pytest.fixture(scope="module")
 def utterance() -> Utterance:
-    return read_manifest(manifest_path("test"))[5]  # 我今天去中国, which the model understands
+    return read_manifest(manifest_path("test"))[5]  # 我今天去中国, which the model recognises correctly
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,13 @@ def recording(utterance, tmp_path_factory) -> Path:
 
 
 def hear_hang_ups() -> None:
-    """Whoever started the tests may have been told to ignore them (nohup)."""
+    """Restore the default, because the tests may run under nohup."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextmanager
 def demo(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Where the page is, and its process; `folder` is the machine's folder for temporary files."""
+    """Yield the page's address and its process; `folder` is used for temporary files."""
     pytest.importorskip("gradio", reason="Gradio is missing: pip install --editable '.[demo]'")
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
@@ -77,7 +77,7 @@ def playwright():
 
 @pytest.fixture(scope="module")
 def browser(playwright, recording, tmp_path_factory):
-    """Its microphone plays the recording once, with half a second of silence before and after."""
+    """A browser whose microphone plays the recording once, with half a second of silence around it."""
     spoken = resample(load_audio(recording), SAMPLE_RATE, MICROPHONE_RATE)
     silence = torch.zeros(MICROPHONE_RATE // 2)
     path = tmp_path_factory.mktemp("microphone") / "microphone.wav"
@@ -90,19 +90,19 @@ def browser(playwright, recording, tmp_path_factory):
 
 @pytest.fixture
 def page(browser, address):
-    """The page, just opened; whatever it asks for must come from its own server."""
+    """The page, just opened; it may request data only from its own server."""
     opened, asked = browser.new_page(), []
     opened.on("request", lambda request: asked.append(request.url))
     opened.goto(address)
     opened.get_by_text("Record yourself").wait_for()
     yield opened
     opened.close()
-    assert address + "config" in asked or len(asked) > 5  # it did ask
+    assert address + "config" in asked or len(asked) > 5  # it did request something
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
 def drop(page, path: Path) -> None:
-    """A file let fall on the page, as a mouse would."""
+    """Drop a file on the page, as with a mouse."""
     content = list(path.read_bytes())
     transfer = page.evaluate_handle(
         """([name, content]) => {
@@ -122,7 +122,7 @@ def test_what_is_said_into_the_microphone_is_written(page, utterance):
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(4 * SECOND)
     page.get_by_role("button", name="Stop").first.click()
-    # A busy machine loses some of the sound on its way.
+    # On a busy machine some of the sound is lost.
     assert edits(shown(page, ".text"), utterance.hanzi) <= 2
 
 
@@ -159,7 +159,7 @@ def test_after_an_error_the_next_file_is_read(page, tmp_path, recording, utteran
 
 
 def upload(address: str, size: int) -> None:
-    """A file handed over without the page; raises HTTPError where it is refused."""
+    """Upload a file without the page; raises HTTPError if the server rejects it."""
     body = (b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n'
             b"Content-Type: audio/wav\r\n\r\n" + bytes(size) + b"\r\n--x--\r\n")
     request = urllib.request.Request(address + "gradio_api/upload", body, {
@@ -176,7 +176,7 @@ def test_a_file_that_is_too_large_is_refused_by_the_server(address):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_recordings_are_gone_when_the_command_ends(tmp_path, number):
-    """SIGHUP comes when a terminal is closed."""
+    """SIGHUP is sent when a terminal is closed."""
     with demo(tmp_path) as (address, process):
         upload(address, MEGABYTE)
         assert list(tmp_path.rglob("a.wav"))
@@ -189,7 +189,7 @@ def test_recordings_are_gone_when_the_command_ends(tmp_path, number):
 
 
 def lab_commands() -> list[list[str]]:
-    """What `make lab` does with Jupyter, by the interpreter of the tests."""
+    """Return the Jupyter commands of `make lab`, with the interpreter of the tests."""
     said = subprocess.run(["make", "--dry-run", "lab"], cwd=REPOSITORY, capture_output=True,
                           text=True, check=True).stdout
     jupyter = str(Path(sys.executable).with_name("jupyter"))
@@ -199,19 +199,19 @@ def lab_commands() -> list[list[str]]:
 
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
-    """Where JupyterLab is; `folder` is its repository, and has its settings and its state."""
+    """Yield JupyterLab's address; `folder` is its repository, and holds its settings and state."""
     lab.copy_missing(REPOSITORY / "notebooks", folder / "lab")
     for name in ("README.md", "docs"):
         (folder / name).symlink_to(REPOSITORY / name)
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
-    # All cells are then on the page at once, not only those that can be seen.
+    # Render all cells at once, not only the visible ones.
     (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
     places = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data",
               "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "settings",
               "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     environment = os.environ | {name: str(folder / place) for name, place in places.items()}
-    environment["PYTHONPATH"] = str(REPOSITORY)  # the kernel's folder is another
+    environment["PYTHONPATH"] = str(REPOSITORY)  # the kernel runs in another folder
     *before, last = lab_commands()
     for command in before:
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
@@ -224,7 +224,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def notebook_page(playwright, folder: Path, name: str):
-    """A working copy of a notebook, opened as `make lab` does."""
+    """Open a working copy of a notebook, as `make lab` does."""
     with jupyterlab(folder) as address, open_browser(playwright) as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.goto(f"{address}/tree/lab/{name}")
@@ -235,7 +235,7 @@ def notebook_page(playwright, folder: Path, name: str):
 
 PROMPTS = """[...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')]
     .map(prompt => prompt.innerText.trim())"""
-# A cell that fails leaves those behind it without a number.
+# After a cell that fails, the following cells have no number.
 AT_REST = f"(p => /[0-9]/.test(p[0]) && !p.includes('[*]:'))({PROMPTS})"
 COMPLAINTS = ('[data-mime-type="application/vnd.jupyter.error"], '
               '[data-mime-type="application/vnd.jupyter.stderr"]')
@@ -246,13 +246,13 @@ PLAYABLE = """[...document.querySelectorAll('.jp-OutputArea-output audio')]
 
 
 def count_outputs(name: str, sign: str) -> int:
-    """How often a sign stands in the outputs that the notebook was committed with."""
+    """Count a string in the committed outputs of a notebook."""
     cells = code_cells(nbformat.read(REPOSITORY / "notebooks" / name, as_version=4))
     return sum(str(output).count(sign) for cell in cells for output in cell.outputs)
 
 
 def check_pictures_and_players(page, name: str) -> None:
-    """As many as the notebook was committed with, and all of them loaded."""
+    """Check that as many are loaded as the committed notebook has."""
     pictures, players = count_outputs(name, "'image/png'"), count_outputs(name, "<audio")
     page.wait_for_function(f"{LOADED} === {pictures}", timeout=ANSWER)
     page.wait_for_function(f"{PLAYABLE} === {players}", timeout=ANSWER)
@@ -275,7 +275,7 @@ def test_links_lead_to_notebooks_and_pages_and_no_news_are_offered(playwright, t
 
 
 def test_a_notebook_runs_in_jupyterlab(playwright, tmp_path):
-    """From nothing: the outputs are left out of the copy, so what is seen was made now."""
+    """The copy has no outputs, so everything that is shown was produced now."""
     name = "07_speech_to_text.ipynb"
     for path in NOTEBOOKS:
         notebook = nbformat.read(path, as_version=4)

@@ -1,4 +1,4 @@
-"""`make horovod` without the minutes of compiling: what is changed, what is kept, what is said."""
+"""`make horovod` without compiling: patches, the cached wheel, error messages."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tools.build_horovod import CPP_17, NO_CUDA, STOP_GENTLY, CannotBuild, chang
 
 @pytest.fixture
 def source(tmp_path) -> Path:
-    """Files that hold the lines that are changed, and others."""
+    """Files with the lines to be patched, and others."""
     for name, old, _ in CPP_17 + NO_CUDA + STOP_GENTLY:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`make check-env`: a row for everything, and a command for what is missing."""
+"""`make check-env`: a row for each requirement, and a command for each missing one."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ SCRIPT = Path(check_env.__file__)
 
 
 def test_everything_needed_is_here():
-    """Run as make runs it: as a file, from anywhere."""
+    """Run it as make does: as a file, from any folder."""
     done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
@@ -25,7 +25,7 @@ def test_everything_needed_is_here():
 
 
 def test_make_may_ask_before_anything_is_installed():
-    """With Python's own library alone: -I -S leaves out every installed package."""
+    """With the standard library only: -I -S hides all installed packages."""
     done = subprocess.run([sys.executable, "-I", "-S", SCRIPT, "--can-set-up"],
                           capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

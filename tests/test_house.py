@@ -1,4 +1,4 @@
-"""The house: what lies at the top level, and what must agree with what."""
+"""The repository: its files, and what must agree between code, packaging and documentation."""
 
 import ast
 import os
@@ -73,7 +73,7 @@ def test_every_module_and_public_function_says_what_it_is_for():
 
 
 def test_functions_are_short():
-    """A dozen lines are usual; with decorators, signature and docstring none has more than 40."""
+    """With decorators, signature and docstring, no function has more than 40 lines."""
     long = []
     for path in [*MODULES, *sorted((REPOSITORY / "tools").glob("*.py"))]:
         long += [f"{path.name}: {node.name}" for node in ast.walk(ast.parse(path.read_text()))
@@ -122,7 +122,7 @@ def test_torch_and_torchaudio_are_the_stated_pair():
 
 
 def test_what_is_imported_is_declared():
-    """By the package; the notebooks and the tests may use what the extras bring."""
+    """By the package; notebooks and tests may also use the extras."""
     modules = set()
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -130,7 +130,7 @@ def test_what_is_imported_is_declared():
                 modules |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 modules.add(node.module.split(".")[0])
-    built = {"horovod"}  # by `make horovod`, where that can be; imported only by processes of a world
+    built = {"horovod"}  # by `make horovod`; imported only by several processes
     foreign = modules - sys.stdlib_module_names - {"ramospeech"} - built
     brought = {"IPython": "ipykernel", "nbformat": "nbclient", "espeakng_loader": "espeakng-loader"}
     declared = {name_of(requirement) for requirement in requirements()}
@@ -293,7 +293,7 @@ SHOWING = {"print", "display", "show", "show_source", "show_versions", "play", "
 
 
 def shows_something(source: str) -> bool:
-    """Whether a cell prints, plots or plays; what functions do counts when called."""
+    """Whether a cell prints, plots or plays; a function's body counts only if it is called."""
     statements = ast.parse(re.sub(r"^[%!].*$", "", source, flags=re.M)).body
     plain = [node for node in statements if not isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     calls = [node.func for statement in plain for node in ast.walk(statement)
@@ -316,7 +316,7 @@ def test_cells_are_small_and_explained(notebook):
 
 
 def test_formulas_have_single_backslashes(notebook):
-    """A doubled one ends a line, and shows the name of the sign instead of the sign."""
+    """A double one ends the line, and the command's name is shown instead of the symbol."""
     formulas = [formula for cell in notebook.cells if cell.cell_type == "markdown"
                 for formula in re.findall(r"\$+[^$]+\$+", cell.source)]
     assert [formula for formula in formulas if re.search(r"\\\\[A-Za-z]", formula)] == []
@@ -336,7 +336,7 @@ def test_no_notebook_shows_where_it_was_run(notebook):
 
 
 def test_notebooks_define_nothing_that_the_module_has(notebook):
-    """One definition, one home. (`prepare`, which every corpus has for itself, is no such name.)"""
+    """Definitions are not duplicated. (`prepare`, which every corpus has, does not count.)"""
     in_module = Counter(
         node.name for path in MODULES
         for node in ast.parse(path.read_text()).body

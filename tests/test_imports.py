@@ -1,4 +1,4 @@
-"""Which package may import which: only downwards, and no circle, not even in a lazy import."""
+"""Which package may import which: only lower ones, without cycles, even in lazy imports."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "ramospeech"
 MODULES = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
            for path in sorted(PACKAGE.rglob("*.py"))}
-# Each may import those on the lines above its own.
+# From the lowest up: a package may import packages of lower floors.
 FLOORS = [
     {"config"}, {"utils"}, {"audio", "language"}, {"losses"}, {"models"}, {"data", "decoding"},
     {"recognition"}, {"evaluation"}, {"training", "notebook"}, {"demo"}, {"cli"}, {"__main__"},
@@ -70,7 +70,7 @@ def test_there_is_no_circle():
 
 @pytest.mark.parametrize("package", ["config", "utils.files", "utils.compiler", "language"])
 def test_without_torch(package):
-    """What knows pinyin and words starts at once."""
+    """Importing them is fast."""
     names = [name for name in MODULES if name.startswith(f"ramospeech.{package}")]
     program = f"import sys, {', '.join(names)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

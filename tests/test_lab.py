@@ -1,4 +1,4 @@
-"""Working copies of the notebooks: made once, and nobody's work is overwritten."""
+"""Working copies of the notebooks: created once, and never overwritten."""
 
 import re
 import subprocess
@@ -51,7 +51,7 @@ def test_a_copy_that_was_deleted_is_made_anew(course, capsys):
 
 
 def test_fresh_copies_leave_the_old_ones_in_a_folder_of_their_own(course, capsys):
-    assert lab.main(["--fresh"]) == 0  # there is nothing to put aside yet
+    assert lab.main(["--fresh"]) == 0  # there is nothing to move yet
     assert capsys.readouterr().out == ""
     (course / "lab" / "01_a.ipynb").write_text("solved")
     assert lab.main(["--fresh"]) == 0
@@ -68,7 +68,7 @@ def test_other_arguments_are_refused(course, capsys):
 
 @pytest.mark.parametrize("folder", ["lab", "lab-2026-01-31-120000"])
 def test_git_ignores_the_copies(folder):
-    tracked_files()  # skips the test where there is no git
+    tracked_files()  # skips the test without git
     path = REPOSITORY / folder / "01_data.ipynb"
     assert subprocess.run(["git", "check-ignore", "--quiet", path], cwd=REPOSITORY).returncode == 0
 

@@ -1,4 +1,4 @@
-"""`make`: when it sets up and when it does not, with an interpreter that only takes notes."""
+"""`make`: when it sets up and when it does not, with a fake interpreter that records its arguments."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROCESSOR = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NUMBA_CPU_NAME")
-# These tests themselves run under make, maybe as on an old processor: what it has set is not handed on.
+# These tests may themselves run under make, as on an old processor: do not pass on its variables.
 NOT_HANDED_ON = ("MAKE", "MFLAGS", "VIRTUAL_", "CONDA_", *PROCESSOR)
 NOTING = """#!/bin/sh
 echo "$*" >> {notes}
@@ -24,7 +24,7 @@ esac
 
 @pytest.fixture
 def house(tmp_path) -> Path:
-    """What make needs of the repository, and a Python that notes what it is asked to do."""
+    """The files that make needs, and a Python that records what it is asked to do."""
     for name in ("Makefile", "pyproject.toml", "tools/check_env.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(REPOSITORY / name, tmp_path / name)
@@ -38,7 +38,7 @@ def house(tmp_path) -> Path:
 
 
 def make(house: Path, target: str, *flags: str) -> tuple[int, list[str], str]:
-    """Status, what Python was asked to do, and what was said on standard error."""
+    """Return the exit status, what Python was asked to do, and standard error."""
     (house / "notes").unlink(missing_ok=True)
     done = subprocess.run(["make", f"PYTHON={house / 'stub'}", *flags, target], cwd=house,
                           capture_output=True, text=True,
@@ -90,7 +90,7 @@ def test_set_up_builds_horovod_and_does_without(house):
     (house / "stub").write_text(stub.replace("esac", "  *build_horovod*) exit 1 ;;\nesac"))
     status, notes, _ = make(house, "setup")
     assert status == 0 and notes[-1] == "-m tools.build_horovod"
-    assert make(house, "setup")[:2] == (0, [])  # and does not try again each time
+    assert make(house, "setup")[:2] == (0, [])  # and does not retry every time
     assert make(house, "horovod")[0] != 0
 
 

@@ -1,4 +1,4 @@
-"""The runner of the notebooks, on notebooks of two cells."""
+"""The runner of the notebooks, on small notebooks."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def write_notebook(name: str, *sources: str, headline: str = "") -> str:
-    """A notebook of code cells; what the cell `headline` prints goes into the table."""
+    """Write a notebook of code cells; the output of the cell `headline` goes into the table."""
     cells = [new_markdown_cell("# A title"), *map(new_code_cell, sources)]
     if headline:
         cells.append(new_code_cell(headline, metadata={"tags": ["headline"]}))
@@ -46,9 +46,9 @@ def test_notebooks_are_run_and_headlines_shown(folder, capfd):
     assert sorted(os.listdir("build")) == ["01_first.html", "01_first.ipynb"]
     executed = nbformat.read("build/01_first.ipynb", as_version=4)
     assert [cell.execution_count for cell in executed.cells[1:]] == [1, 2]
-    assert executed.cells[1].outputs[0].text == f"{folder.name}\n"  # not in that of the notebook
+    assert executed.cells[1].outputs[0].text == f"{folder.name}\n"  # not in the notebook's folder
     assert "the answer is 42" in Path("build/01_first.html").read_text()
-    assert Path(first).read_bytes() == before  # the notebook itself stays as it is
+    assert Path(first).read_bytes() == before  # the notebook itself is unchanged
 
 
 def test_a_notebook_that_fails_is_named_and_the_others_run(folder, capfd, monkeypatch):
@@ -63,7 +63,7 @@ def test_a_notebook_that_fails_is_named_and_the_others_run(folder, capfd, monkey
     assert "failed: " in row_of("02_slow", printed)
     assert "failed: " in row_of("03_dead", printed)
     assert row_of("04_good", printed).endswith("done")
-    executed = nbformat.read("build/01_bad.ipynb", as_version=4)  # as far as it came
+    executed = nbformat.read("build/01_bad.ipynb", as_version=4)  # up to the failing cell
     assert executed.cells[1].outputs[0].text == "so far\n"
     assert executed.cells[2].outputs[-1].ename == "ValueError"
     assert "so far" in Path("build/01_bad.html").read_text()
