@@ -19,12 +19,17 @@ def export_script(folder: Path) -> Path:
     return script
 
 
-@cache
-def _exported() -> str:
+def export_arguments() -> list[str]:
+    """Return what `make export` passes to Python."""
     printed = subprocess.run(["make", "--dry-run", "export"], cwd=REPOSITORY, capture_output=True, text=True,
                              check=True).stdout.replace("\\\n", " ")
     (line,) = [line for line in printed.splitlines() if "nbconvert" in line]
+    return shlex.split(line)[1:]
+
+
+@cache
+def _exported() -> str:
     with TemporaryDirectory() as folder:
-        _, *arguments = [folder if word == "build" else word for word in shlex.split(line)]
+        arguments = [folder if word == "build" else word for word in export_arguments()]
         subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, check=True)
         return (Path(folder) / f"{NOTEBOOK.stem}.py").read_text(encoding="utf-8")

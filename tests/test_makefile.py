@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from exported import NOTEBOOK, export_arguments
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROCESSOR = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NUMBA_CPU_NAME")
@@ -98,6 +100,14 @@ def test_tutorial_runs_the_notebooks_in_order(house):
     make(house, "setup")
     _, notes, _ = make(house, "tutorial")
     assert notes == ["-m tools.tutorial notebooks/01_a.ipynb notebooks/02_b.ipynb"]
+
+
+def test_export_is_the_command_that_notebook_6_shows(house):
+    make(house, "setup")
+    _, (command,), _ = make(house, "export")
+    assert command.split() == export_arguments()
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert any(command in " ".join(cell.source.split()) for cell in cells)
 
 
 def test_test_runs_the_tests_and_the_notebooks(house):
