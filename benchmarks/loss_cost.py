@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ramospeech.evaluation.report import commit, hardware
-from ramospeech.losses.functions import ace_loss, ctc_loss
+from ramospeech.losses.ace import ace_loss
+from ramospeech.losses.ctc import ctc_loss
 from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")

@@ -1,4 +1,4 @@
-"""ACE against its formula, worked out by hand and in plain loops of float64."""
+"""ACE against its formula, computed by hand and in plain float64 loops."""
 
 import math
 from collections import Counter
@@ -9,12 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_losses import padded
 
-from ramospeech.losses import ace_gradient
-from ramospeech.losses.functions import AlignmentError, ace_loss, ctc_loss
+from ramospeech.losses import ace
+from ramospeech.losses.ace import ace_loss
+from ramospeech.losses.batch import AlignmentError
+from ramospeech.losses.ctc import ctc_loss
 
 
 def loss_by_loops(logits: torch.Tensor, target: list[int]) -> float:
-    """The formula of the paper, number by number; `logits` is `(T, classes)`."""
+    """The formula of the paper in plain Python; `logits` is `(T, classes)`."""
     log_softmax = []
     for row in logits.double().tolist():
         total = log_of_sum(row)
@@ -25,13 +27,13 @@ def loss_by_loops(logits: torch.Tensor, target: list[int]) -> float:
 
 
 def log_of_sum(logs: list[float]) -> float:
-    """ln of the sum of numbers that are given by their logarithms: e^-800 is no float64."""
+    """Log-sum-exp: e^-800 would underflow in float64."""
     top = max(logs)
     return top + math.log(math.fsum(math.exp(value - top) for value in logs))
 
 
 def plain_losses(logits, frames, targets) -> torch.Tensor:
-    """The same in four lines of PyTorch, which knows its gradient: for what does not underflow."""
+    """The same in four lines of PyTorch, with its automatic gradient; may underflow."""
     losses = []
     for row, length, target in zip(logits, frames, targets):
         mean = row[:length].softmax(dim=-1).mean(dim=0)  # (classes,)
@@ -43,7 +45,7 @@ def plain_losses(logits, frames, targets) -> torch.Tensor:
 
 @st.composite
 def batches(draw, classes: int = 5):
-    """Frames and target of a few utterances: repeats, empty and full ones are likely."""
+    """Frames and targets of a few utterances, often with repeats, empty or full."""
     frames = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
     targets = [draw(st.lists(st.integers(1, classes - 1), max_size=length)) for length in frames]
     return frames, targets
@@ -59,7 +61,7 @@ def random_logits(frames, classes=5, scale=3.0, seed=0, dtype=torch.float64) -> 
 
 
 def test_by_hand():
-    """Two frames, blank and ma; of the means .45 and .55 a half each, then ma alone, then blanks."""
+    """Two frames, classes blank and ma, means .45 and .55; targets ma, then ma ma, then empty."""
     logits = torch.tensor([[[0.4, 0.6], [0.5, 0.5]]], dtype=torch.float64).log().expand(3, 2, 2)
     losses = ace_loss(logits, torch.tensor([2, 2, 2]), *padded([[1], [1, 1], []]), reduction="none")
     expected = [-0.5 * math.log(0.45) - 0.5 * math.log(0.55), -math.log(0.55), -math.log(0.45)]
@@ -84,7 +86,7 @@ def test_against_loops(batch, seed, scale):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("scale", [1.0, 60.0, 1000.0])
 def test_nothing_underflows_in_low_precision(dtype, scale):
-    """A class whose probability float32 cannot hold has a logarithm all the same."""
+    """Even if the probability of a class underflows in float32, its logarithm does not."""
     logits = random_logits([30, 20], classes=40, scale=scale, dtype=dtype).requires_grad_()
     targets = [[3, 3, 8, 39], [17]]
     losses = ace_loss(logits, torch.tensor([30, 20]), *padded(targets), reduction="none")
@@ -100,7 +102,7 @@ def test_nothing_underflows_in_low_precision(dtype, scale):
 
 
 def test_a_class_that_is_impossible():
-    """Infinitely bad where it is asked for, of no account where it is not."""
+    """The loss is infinite if the class is in the target, and unaffected if it is not."""
     logits = torch.zeros(1, 3, 3, dtype=torch.float64)
     logits[..., 2] = -math.inf
     lengths = torch.tensor([3])
@@ -111,7 +113,7 @@ def test_a_class_that_is_impossible():
     assert loss.item() == pytest.approx(math.log(2)) and torch.isfinite(logits.grad).all()
 
 
-def test_blanks_are_not_asked_for_where_every_frame_has_a_label():
+def test_the_blank_has_no_weight_if_every_frame_has_a_label():
     logits = torch.zeros(1, 2, 3, dtype=torch.float64)
     logits[..., 0] = -math.inf
     logits.requires_grad_()
@@ -146,7 +148,7 @@ def test_the_gradient_is_that_of_the_plain_formula(batch, seed):
     assert torch.equal(found, again)
 
 
-def test_a_second_derivative_is_refused():
+def test_a_second_derivative_raises():
     logits = random_logits([4]).requires_grad_()
     loss = ace_loss(logits, torch.tensor([4]), *padded([[1, 2]]))
     with pytest.raises(RuntimeError, match="cannot be differentiated twice"):
@@ -154,10 +156,10 @@ def test_a_second_derivative_is_refused():
 
 
 @pytest.mark.parametrize("cached", [1, 60, 61, 10**6])
-def test_the_parts_of_a_batch_make_the_whole(cached, monkeypatch):
+def test_chunks_of_a_batch_add_up_to_the_whole(cached, monkeypatch):
     frames, targets = [6, 6, 5, 2, 6], [[1, 2], [3, 3, 3], [], [4], [4, 1, 4]]
     logits = random_logits(frames).requires_grad_()
-    monkeypatch.setattr(ace_gradient, "CACHED", cached)
+    monkeypatch.setattr(ace, "CACHE_LOGITS", cached)
     losses = ace_loss(logits, torch.tensor(frames), *padded(targets), reduction="none")
     expected = plain_losses(logits, frames, targets)
     torch.testing.assert_close(losses, expected)
@@ -165,7 +167,7 @@ def test_the_parts_of_a_batch_make_the_whole(cached, monkeypatch):
     torch.testing.assert_close(*grads)
 
 
-# What does not count
+# Invariances
 
 
 @given(batch=batches(), seed=st.integers(0, 2**16), data=st.data())
@@ -185,7 +187,7 @@ def test_the_order_counts_for_ctc():
 
 @given(batch=batches(), seed=st.integers(0, 2**16), wider=st.integers(0, 3), longer=st.integers(0, 3))
 def test_padding_does_not_count(batch, seed, wider, longer):
-    """Neither that of the frames nor that of the targets, whatever is in it."""
+    """Neither padded frames nor padded targets, whatever they contain."""
     frames, targets = batch
     logits = random_logits(frames, seed=seed)
     rows, target_lengths = padded(targets)
@@ -198,7 +200,7 @@ def test_padding_does_not_count(batch, seed, wider, longer):
         torch.testing.assert_close(loss, alone)
 
 
-def test_predictions_in_two_dimensions_are_read_row_by_row():
+def test_two_dimensional_predictions_are_flattened_row_by_row():
     logits = random_logits([12, 12]).unflatten(1, (3, 4)).requires_grad_()  # (batch, 3, 4, classes)
     lengths, targets = torch.tensor([12, 8]), padded([[1, 2, 2], [4]])  # all rows; two rows
     flat = logits.detach().flatten(1, 2).requires_grad_()

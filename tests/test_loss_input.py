@@ -1,4 +1,4 @@
-"""What no loss can take: refused alike by all of them, with the utterance and the reason."""
+"""Invalid input: every loss raises the same error, naming the utterance and the reason."""
 
 import math
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ramospeech.config.settings import LOSSES
-from ramospeech.losses.functions import AlignmentError, UtteranceError, loss_function
+from ramospeech.losses.batch import AlignmentError, UtteranceError
+from ramospeech.losses.registry import loss_function
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no GPU on this machine"))]
@@ -19,7 +20,7 @@ def loss(request):
 
 @pytest.fixture(params=DEVICES)
 def batch(request) -> dict[str, torch.Tensor]:
-    """Three utterances with nothing wrong; a test breaks what it is about."""
+    """Three valid utterances; each test breaks what it is about."""
     tensors = {
         "logits": torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(1)),
         "logit_lengths": torch.tensor([6, 5, 6]),
@@ -29,7 +30,7 @@ def batch(request) -> dict[str, torch.Tensor]:
     return {name: tensor.to(request.param) for name, tensor in tensors.items()}
 
 
-def test_the_batch_is_sound(loss, batch):
+def test_the_batch_is_valid(loss, batch):
     assert torch.isfinite(loss(**batch))
 
 
@@ -37,14 +38,14 @@ def test_the_batch_is_sound(loss, batch):
     ("targets", (1, 0), 0, r"labels must be 1 to 3 \(0 is the blank\), found 0"),
     ("targets", (1, 0), -1, "labels must be 1 to 3 .* found -1"),
     ("targets", (1, 0), 4, "labels must be 1 to 3 .* found 4"),
-    ("logit_lengths", 1, 0, "0 frames, there must be 1 to 6"),
-    ("logit_lengths", 1, -2, "-2 frames, there must be 1 to 6"),
-    ("logit_lengths", 1, 7, "7 frames, there must be 1 to 6"),
-    ("target_lengths", 1, 4, "4 labels, there must be 0 to 3"),
-    ("target_lengths", 1, -1, "-1 labels, there must be 0 to 3"),
-    ("logits", (1, 4, 2), math.nan, "NaN or infinity among the logits"),
-    ("logits", (1, 0, 0), math.inf, "NaN or infinity among the logits"),
-    ("logits", (1, 2), -math.inf, "NaN or infinity among the logits"),  # of all classes
+    ("logit_lengths", 1, 0, "0 frames, expected 1 to 6"),
+    ("logit_lengths", 1, -2, "-2 frames, expected 1 to 6"),
+    ("logit_lengths", 1, 7, "7 frames, expected 1 to 6"),
+    ("target_lengths", 1, 4, "4 labels, expected 0 to 3"),
+    ("target_lengths", 1, -1, "-1 labels, expected 0 to 3"),
+    ("logits", (1, 4, 2), math.nan, "NaN or infinity in the logits"),
+    ("logits", (1, 0, 0), math.inf, "NaN or infinity in the logits"),
+    ("logits", (1, 2), -math.inf, "NaN or infinity in the logits"),  # of all classes
 ])
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_the_utterance_is_named(loss, batch, name, place, value, reason, reduction):
@@ -60,7 +61,7 @@ def test_all_utterances_with_nan_are_named(loss, batch):
         loss(**batch)
 
 
-def test_nan_behind_an_utterance_is_none_of_ours(loss, batch):
+def test_nan_in_the_padding_changes_nothing(loss, batch):
     expected = loss(**batch)
     batch["logits"][1, 5] = math.nan  # its frames are five
     assert torch.equal(loss(**batch), expected)
@@ -98,7 +99,7 @@ def test_other_shapes_and_kinds(loss, batch, name, change):
 
 
 def test_an_unknown_reduction(loss, batch):
-    with pytest.raises(ValueError, match="no reduction 'average'; there are none, sum and mean"):
+    with pytest.raises(ValueError, match="no reduction 'average'; choose none, sum or mean"):
         loss(**batch, reduction="average")
 
 

@@ -1,4 +1,4 @@
-"""CTC against the sum over every path, written out; how losses are chosen and added."""
+"""CTC against the sum over every path, written out; choosing losses by name and adding them."""
 
 import math
 from itertools import groupby, pairwise, product
@@ -9,7 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ramospeech.config.settings import LOSSES
-from ramospeech.losses.functions import AlignmentError, ace_loss, ctc_loss, frames_needed, loss_function
+from ramospeech.losses.ace import ace_loss
+from ramospeech.losses.batch import AlignmentError, frames_needed
+from ramospeech.losses.ctc import ctc_loss
+from ramospeech.losses.registry import loss_function
 
 
 def collapse(path: tuple[int, ...]) -> list[int]:
@@ -17,7 +20,7 @@ def collapse(path: tuple[int, ...]) -> list[int]:
 
 
 def loss_by_brute_force(logits: torch.Tensor, target: list[int]) -> torch.Tensor:
-    """Minus the logarithm of the summed probability of all paths that spell the target."""
+    """The negative log of the summed probability of all paths that spell the target."""
     probabilities = logits.softmax(dim=-1)  # (T, classes)
     frames, classes = logits.shape
     total = torch.zeros((), dtype=logits.dtype)
@@ -76,7 +79,7 @@ def test_the_gradient_is_that_of_the_sum_over_every_path(data, classes, seed):
 
 
 @given(data=st.data(), classes=st.integers(2, 4), frames=st.integers(1, 4))
-def test_an_alignment_is_impossible_where_no_path_spells_the_target(data, classes, frames):
+def test_an_alignment_is_impossible_if_no_path_spells_the_target(data, classes, frames):
     target = data.draw(st.lists(st.integers(1, classes - 1), max_size=5))
     logits, lengths = torch.zeros(1, frames, classes, dtype=torch.float64), torch.tensor([frames])
     expected = loss_by_brute_force(logits[0], target)
@@ -101,7 +104,7 @@ def test_it_is_the_loss_of_pytorch_at_the_size_of_speech():
 
 
 def test_a_batch_of_empty_targets():
-    """Whose padded targets are zero wide, as well."""
+    """Also if the padded targets have width zero."""
     logits = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     expected = -logits.log_softmax(-1)[:, :, 0].sum(1)  # nothing but blanks
     none, lengths = torch.zeros(2, dtype=torch.long), torch.tensor([3, 3])
@@ -111,7 +114,7 @@ def test_a_batch_of_empty_targets():
         torch.testing.assert_close(found, expected)
 
 
-def test_an_unknown_reduction_is_refused():
+def test_an_unknown_reduction_raises():
     with pytest.raises(ValueError, match="average"):
         ctc_loss(torch.zeros(1, 2, 3), torch.tensor([2]), *padded([[1]]), reduction="average")
 
@@ -125,7 +128,7 @@ def test_gradient_in_double_precision():
     )
 
 
-def test_what_lies_beyond_an_utterance_has_no_gradient():
+def test_padding_has_no_gradient():
     logits = torch.randn(2, 6, 4, requires_grad=True)
     ctc_loss(logits, torch.tensor([6, 3]), *padded([[1, 2], [3]])).backward()
     assert logits.grad[1, 3:].abs().sum() == 0
@@ -133,7 +136,7 @@ def test_what_lies_beyond_an_utterance_has_no_gradient():
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("garbage", [math.nan, math.inf, -math.inf, 3e38])
-def test_whatever_lies_beyond_an_utterance_changes_nothing(loss, garbage):
+def test_whatever_is_in_the_padding_changes_nothing(loss, garbage):
     torch.manual_seed(1)
     logits, lengths, targets = torch.randn(2, 6, 4), torch.tensor([6, 3]), padded([[1, 2], [3]])
     results = []
@@ -162,8 +165,8 @@ def test_half_precision_is_computed_in_float32(dtype):
     torch.testing.assert_close(loss, ctc_loss(logits.float(), lengths, *targets))
 
 
-def test_what_cannot_be_aligned_is_refused():
-    """Three frames hold `1 2 1`, but `1 1 2` needs a blank more."""
+def test_a_target_that_cannot_be_aligned_raises():
+    """Three frames hold `1 2 1`, but `1 1 2` needs one more, for a blank."""
     logits, lengths = torch.zeros(2, 3, 3), torch.tensor([3, 3])
     assert torch.isfinite(ctc_loss(logits, lengths, *padded([[1, 2, 1], [2]])))
     with pytest.raises(AlignmentError, match="utterance 1 .* need 4 frames, there are 3"):
@@ -186,10 +189,10 @@ def test_frames_needed_is_the_length_of_the_shortest_path(target):
 # The choice
 
 
-def test_every_loss_that_can_be_chosen_is_there():
+def test_every_loss_can_be_chosen():
     assert loss_function("ctc") is ctc_loss and loss_function("ace") is ace_loss
     assert all(callable(loss_function(name)) for name in LOSSES)
-    with pytest.raises(ValueError, match="no loss 'transducer'; there are ctc, ace, ctc.ace"):
+    with pytest.raises(ValueError, match="no loss 'transducer'; choose ctc, ace, ctc.ace"):
         loss_function("transducer")
 
 

@@ -13,7 +13,8 @@ from ramospeech.data.corpus import Split
 from ramospeech.data.manifest import Utterance
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation
 from ramospeech.evaluation.evaluate import evaluate, recognise_split
-from ramospeech.losses.functions import ace_loss, ctc_loss
+from ramospeech.losses.ace import ace_loss
+from ramospeech.losses.ctc import ctc_loss
 from ramospeech.models.checkpoints import CheckpointError, save_model
 from ramospeech.training.trainer import Trainer
 

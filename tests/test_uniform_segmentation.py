@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_losses import padded
 
 from ramospeech.config.settings import Settings
-from ramospeech.losses.functions import ace_loss, mean_entropy
+from ramospeech.losses.ace import ace_loss, mean_entropy
 from ramospeech.training.trainer import Trainer
 from ramospeech.training.uniform_segmentation import cut_evenly
 

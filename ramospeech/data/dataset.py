@@ -18,7 +18,7 @@ from ramospeech.data.corpus import Split
 from ramospeech.data.sampler import BucketSampler, Key, Share
 from ramospeech.data.usable import too_short
 from ramospeech.language.vocabulary import Vocabulary
-from ramospeech.losses.functions import frames_needed
+from ramospeech.losses.batch import frames_needed
 from ramospeech.models.dfcnn import REDUCTION
 from ramospeech.utils.signal_handling import leave_stopping_to_the_parent
 

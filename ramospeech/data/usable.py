@@ -10,7 +10,7 @@ from ramospeech.audio.io import SAMPLE_RATE, AudioError, audio_seconds
 from ramospeech.audio.segmentation import whole_seconds
 from ramospeech.data.corpus import Split
 from ramospeech.language.vocabulary import Vocabulary
-from ramospeech.losses.functions import frames_needed
+from ramospeech.losses.batch import frames_needed
 from ramospeech.models.dfcnn import REDUCTION, output_count
 
 

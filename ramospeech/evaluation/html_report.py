@@ -28,7 +28,7 @@ from ramospeech.evaluation.error_analysis import error_by_length, error_by_times
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation, align
 from ramospeech.language.pinyin import INITIALS, split_syllable
 from ramospeech.language.vocabulary import BLANK, UNK, Vocabulary
-from ramospeech.losses.functions import frames_needed
+from ramospeech.losses.batch import frames_needed
 from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.recognition.recogniser import frame_seconds
 from ramospeech.recognition.results import Transcript

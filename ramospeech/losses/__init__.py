@@ -1,4 +1,4 @@
-"""What training minimises: CTC and ACE.
+"""Training losses: CTC and ACE.
 
-May import `language`, and what that may import.
+May import `language`, `config` and `utils`.
 """

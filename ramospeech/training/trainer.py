@@ -25,7 +25,9 @@ from ramospeech.data.usable import find_unreadable, find_unusable, measure_secon
 from ramospeech.evaluation.error_rates import Evaluation
 from ramospeech.evaluation.evaluate import judge, recognise_split
 from ramospeech.language.vocabulary import Vocabulary
-from ramospeech.losses.functions import UtteranceError, loss_function, mean_entropy
+from ramospeech.losses.ace import mean_entropy
+from ramospeech.losses.batch import UtteranceError
+from ramospeech.losses.registry import loss_function
 from ramospeech.models.checkpoints import CheckpointError, load_model
 from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.training.distributed import ProcessGroup, average
