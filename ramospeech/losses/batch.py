@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from ramospeech.language.vocabulary import BLANK
+from ramospeech.utils.errors import RamoSpeechError
 
 __all__ = ["AlignmentError", "UtteranceError", "frames_needed"]
 
 
-class UtteranceError(ValueError):
+class UtteranceError(RamoSpeechError):
     """Utterances without a valid loss: their `places` in the batch, and the `reason`."""
 
     def __init__(self, places: list[int], reason: str) -> None:
