@@ -53,13 +53,13 @@ def in_process(preset: str, tunables: str) -> float:
 
 
 def measure(preset: str) -> float:
-    """Seconds a step, of batches of `mini` in memory."""
+    """Return the seconds per step, on batches of `mini` in memory."""
     split, settings = open_split("mini", "train"), Settings(preset=preset)
     few = replace(split, utterances=split.utterances[:STEPS[preset] * settings.batch_size])
     with closing(Trainer(few, few, settings, "cpu", workers=0)) as trainer:
         trainer.model.train()
         held = list(trainer.loader)
-        train_on(trainer, held)  # PyTorch prepares itself for each shape
+        train_on(trainer, held)  # warm-up for each shape
         return train_on(trainer, held) / len(held)
 
 

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def posteriors() -> dict[str, Tensor]:
-    """Log-probabilities `(FRAMES, classes)` of each kind."""
+    """Return log-probabilities `(FRAMES, classes)` by kind."""
     model, vocabulary, _ = load_model()
     rows = []
 
@@ -59,7 +59,7 @@ def posteriors() -> dict[str, Tensor]:
 
 
 def decoders() -> tuple[dict[str, Decoder], dict[str, Decoder]]:
-    """The fast ones, and the slow ones."""
+    """Return the fast decoders and the slow ones, by name."""
     def ours(log_probs: Tensor, **settings):
         return prefix_beam_search(log_probs, beam_width=WIDTH, **settings)[0][:2]
 
@@ -79,7 +79,7 @@ def decoders() -> tuple[dict[str, Decoder], dict[str, Decoder]]:
 
 
 def flashlight(log_probs: Tensor, tokens: int) -> tuple[list[int], float]:
-    """Its decoder without a lexicon; sums over paths, and drops none for its score."""
+    """Return flashlight's lexicon-free decoder; it sums over paths and prunes none by score."""
     from flashlight.lib.text.decoder import (
         CriterionType, LexiconFreeDecoder, LexiconFreeDecoderOptions, ZeroLM,
     )
@@ -92,7 +92,7 @@ def flashlight(log_probs: Tensor, tokens: int) -> tuple[list[int], float]:
 
 
 def compare(log_probs: Tensor) -> dict[str, dict]:
-    """Milliseconds, times ours, and whether the tokens and the score are those of the plain search."""
+    """Return milliseconds, the ratio to ours, and whether the tokens equal those of the plain search."""
     log_probs = log_probs.float().contiguous()
     fast, slow = decoders()
     found, seconds = {}, {name: [] for name in fast | slow}

@@ -43,7 +43,7 @@ WAYS = ("one alone", "two apart", "Horovod", "DDP")
 
 
 def main(preset: str = "lesson", rounds: str = "8") -> None:
-    """Start two workers; they write the file."""
+    """Start two workers, which write the file."""
     launcher = Path(sys.executable).with_name("horovodrun")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1",
                                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
@@ -56,9 +56,9 @@ def work(preset: str, rounds: int) -> None:
     with join_process_group() as group:
         turns = Turns(group, preset)
         for way in WAYS:
-            turns.take(way)  # PyTorch prepares itself for each shape
+            turns.take(way)  # warm-up for each shape
         times = [{way: turns.take(way) for way in WAYS[first % 4:] + WAYS[:first % 4]}
-                 for first in range(rounds)]  # not always in the same order
+                 for first in range(rounds)]  # in varying order
         exchange = turns.exchange_seconds()
         if group.is_first:
             facts = {"command": f"python benchmarks/distributed.py {preset} {rounds}",
@@ -72,7 +72,7 @@ def work(preset: str, rounds: int) -> None:
 
 
 class Turns:
-    """The same batches, trained on in several ways; all begin a turn together."""
+    """Train on the same batches in several ways; all processes start a turn together."""
 
     def __init__(self, group: ProcessGroup, preset: str) -> None:
         self.group = group
@@ -90,7 +90,7 @@ class Turns:
         self.seconds = sum(int(batch.feature_lengths.sum()) for batch in self.batches) / 100
 
     def _in(self, parallel: DistributedDataParallel) -> Callable:
-        """`add_gradients`, but forward goes through `parallel`, which exchanges gradients."""
+        """Like `add_gradients`, but the forward pass goes through `parallel`, which exchanges gradients."""
         def add_gradients(batch, share=1.0):
             logits = parallel(batch.features, batch.feature_lengths)
             loss = share * self.ddp._mean_loss(logits, batch)
@@ -100,7 +100,7 @@ class Turns:
         return add_gradients
 
     def take(self, way: str) -> tuple[float, float]:
-        """Seconds until both are done, and processor seconds of both together."""
+        """Return the seconds until both have finished, and the sum of their CPU seconds."""
         trainer = {"Horovod": self.ours, "DDP": self.ddp}.get(way, self.alone)
         dist.barrier()
         started, busy = time.perf_counter(), time.process_time()
@@ -112,7 +112,7 @@ class Turns:
         return max(wall), sum(processor)
 
     def exchange_seconds(self, times: int = 20) -> float:
-        """Of one exchange of all gradients, both being ready."""
+        """Return the seconds of one exchange of all gradients, when both are ready."""
         for parameter in self.ours.model.parameters():
             parameter.grad = torch.ones_like(parameter)
         seconds = []
@@ -125,9 +125,9 @@ class Turns:
 
 
 def summary(times: list[dict], exchange: float, turns: Turns) -> dict:
-    """Medians of ratios of turns that were taken one after the other."""
+    """Return the medians of the ratios of successive turns."""
     def ratio(one: str, other: str) -> list[float]:
-        """Of the seconds, and of the processor seconds."""
+        """Return the ratio of the seconds, and that of the CPU seconds."""
         return [round(statistics.median(turn[one][kind] / turn[other][kind] for turn in times), 3)
                 for kind in (0, 1)]
 
@@ -138,7 +138,7 @@ def summary(times: list[dict], exchange: float, turns: Turns) -> dict:
         "seconds_of_audio_a_second": {
             way: round(audio[way] / statistics.median(turn[way][0] for turn in times), 1)
             for way in WAYS},
-        # by the clock, and by processor time, which what else runs on the machine disturbs less
+        # wall-clock time, and CPU time, which other load affects less
         "efficiency_horovod": ratio("two apart", "Horovod"),
         "efficiency_ddp": ratio("two apart", "DDP"),
         "horovod_against_ddp": ratio("DDP", "Horovod"),
@@ -148,7 +148,7 @@ def summary(times: list[dict], exchange: float, turns: Turns) -> dict:
 
 
 def gpu_rates(preset: str) -> dict:
-    """Seconds of audio a second on one GPU, batches held in memory."""
+    """Return seconds of audio per second on one GPU, with batches held in memory."""
     train = open_split("mini", "train")
     rates: dict[str, str | float] = {"gpu": hardware("cuda")}
     for precision in ("float32", "bfloat16"):
@@ -156,7 +156,7 @@ def gpu_rates(preset: str) -> dict:
         trainer = Trainer(train, train, settings, "cuda")
         trainer.model.train()
         batches = [batch.to("cuda") for batch in trainer.loader]
-        for _ in range(2):  # the first time PyTorch prepares itself
+        for _ in range(2):  # the first round is the warm-up
             torch.cuda.synchronize()
             started = time.perf_counter()
             for batch in batches:
@@ -168,7 +168,7 @@ def gpu_rates(preset: str) -> dict:
 
 
 def start_up() -> dict:
-    """Processor seconds and memory of a process that reads such a list and plans an epoch."""
+    """Return CPU seconds and memory of a process that reads such a list and plans an epoch."""
     with tempfile.TemporaryDirectory() as folder:
         write_manifest(Path(folder) / "train.txt", utterances())
         done = subprocess.run([sys.executable, __file__, "--start", folder], check=True,
@@ -177,7 +177,7 @@ def start_up() -> dict:
 
 
 def start(folder: str) -> None:
-    """Without the recordings: their lengths are drawn, not read."""
+    """Without recordings: their lengths are random."""
     from ramospeech.data.corpus import Split
     from ramospeech.data.manifest import read_manifest
 
@@ -197,7 +197,7 @@ def start(folder: str) -> None:
 
 
 def most_megabytes() -> int:
-    """The most that this process ever held. (`ru_maxrss` begins with what its parent held.)"""
+    """Return the peak memory of this process. (`ru_maxrss` includes its parent's.)"""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines()
                if line.startswith("VmHWM")]
     return int(line.split()[1]) // 1024

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def decoding(waveforms: list[Tensor]) -> dict[str, int]:
-    """Files to waveforms of 16 kHz."""
+    """Decode files to waveforms at 16 kHz."""
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind, rate in FORMATS:
@@ -68,7 +68,7 @@ def _load(paths: list[Path], number: int) -> Tensor:
 
 
 def computing(waveforms: list[Tensor]) -> dict[str, int]:
-    """Waveforms to features, and what augmentation adds."""
+    """Compute features, and augment."""
     spectrograms = [log_spectrogram(waveform) for waveform in waveforms]
     rng = np.random.default_rng(1)
     work = {
@@ -82,7 +82,7 @@ def computing(waveforms: list[Tensor]) -> dict[str, int]:
 
 
 def training_data(split: Split) -> dict[str, int]:
-    """All that a worker does for an utterance that it decoded in an epoch before."""
+    """Do all that a worker does for an utterance that it decoded in an earlier epoch."""
     rows = {}
     for name, hidden in (("speed, features and masks", 0.0), ("voice_augmentation instead of speed", 1.0)):
         dataset = SpeechDataset(split, Vocabulary.read(), augment=True, voice_augmentation=hidden)
@@ -96,7 +96,7 @@ def _example(dataset: SpeechDataset, number: int) -> object:
 
 
 def multiple(waveforms: list[Tensor], work: Callable[[int], object]) -> int:
-    """How many seconds of audio a second of work deals with, in the best of some rounds."""
+    """Return seconds of audio per second of work, the best of several rounds."""
     seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
@@ -107,7 +107,7 @@ def multiple(waveforms: list[Tensor], work: Callable[[int], object]) -> int:
 
 
 def table(facts: dict) -> list[str]:
-    """Return the table in the README."""
+    """Return the results as a Markdown table."""
     return [(f"{facts['command']} at commit {facts['commit']}, {facts['hardware']}, load before it "
              f"{facts['load_before']:.1f}"), "",
             "| one core | times real time |", "| --- | --- |",

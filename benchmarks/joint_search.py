@@ -40,7 +40,7 @@ TRIED = (1, 2, 4)  # hypotheses
 
 
 class Listened(NamedTuple):
-    """What the model heard in an utterance."""
+    """The model's output for an utterance."""
 
     utterance: Utterance
     log_probs: Tensor  # (T, classes)
@@ -56,7 +56,7 @@ def listen(split: Split, recogniser: Recogniser) -> Iterator[Listened]:
 
 
 class Errors(NamedTuple):
-    """Edits of hanzi, and of toned syllables."""
+    """Edits in hanzi and in toned syllables."""
 
     hanzi: ErrorCounts
     syllables: ErrorCounts
@@ -67,7 +67,7 @@ class Errors(NamedTuple):
 
 
 def greedy_errors(listened: list[Listened], recogniser: Recogniser, converter: Converter) -> Errors:
-    """Where the syllables are taken as they were heard."""
+    """Evaluate the conversion of the greedy syllables."""
     errors = Errors(ErrorCounts(), ErrorCounts())
     for item in listened:
         heard = recogniser.vocabulary.decode(item.greedy.tokens)
@@ -79,7 +79,7 @@ def joint_errors(
     listened: list[Listened], recogniser: Recogniser, converter: Converter, weights: JointWeights,
     hypotheses: int = HYPOTHESES,
 ) -> Errors:
-    """With the joint search."""
+    """Evaluate the joint search."""
     errors = Errors(ErrorCounts(), ErrorCounts())
     for item in listened:
         heard = confusion_networks(item.log_probs, item.nbest[:hypotheses], recogniser.vocabulary)
@@ -95,7 +95,7 @@ def tune(recogniser: Recogniser, converter: Converter) -> None:
     print(f"greedy: {greedy.hanzi.rate:.1%} of hanzi wrong")
     for hypotheses, language, length in product(TRIED, (0.2, 0.3, 0.5, 0.7, 1.0), (0.0, 2.0)):
         if hypotheses == 1 and length:
-            continue  # the number of syllables is given
+            continue  # the number of syllables is fixed
         errors = joint_errors(listened, recogniser, converter, JointWeights(language, length),
                               hypotheses)
         print(f"{hypotheses} hypotheses, length {length}, language {language}: "

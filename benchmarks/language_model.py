@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _compare(corpus: str, model, vocabulary: Vocabulary, language) -> dict:
-    """Toned-syllable error of both lists; dev chooses weight and bonus."""
+    """Return the toned-syllable error rates of both lists; weight and bonus are chosen on dev."""
     dev, test = open_split(corpus, "dev"), open_split(corpus, "test")
     dev_posteriors, test_posteriors = (_posteriors(model, vocabulary, split) for split in (dev, test))
     tried = {}
@@ -66,7 +66,7 @@ def _compare(corpus: str, model, vocabulary: Vocabulary, language) -> dict:
 
 
 def _posteriors(model, vocabulary: Vocabulary, split: Split) -> Posteriors:
-    """Log-probabilities `(T, classes)` of every utterance."""
+    """Return the log-probabilities `(T, classes)` of every utterance."""
     seen = []
 
     def keep(log_probs: torch.Tensor, lengths: torch.Tensor):
@@ -78,7 +78,7 @@ def _posteriors(model, vocabulary: Vocabulary, split: Split) -> Posteriors:
 
 
 def _error(split: Split, posteriors: Posteriors, vocabulary: Vocabulary, settings) -> float:
-    """The error of greedy decoding where there are no settings, else of the prefix beam search."""
+    """Return the error rate of greedy decoding without settings, of the prefix beam search with them."""
     def read(log_probs: torch.Tensor):
         if settings is None:
             return best_paths()(log_probs[None], torch.tensor([len(log_probs)]))[0]

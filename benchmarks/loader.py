@@ -55,7 +55,7 @@ def measure(split: Split, preset: str, workers: int, device: str) -> dict:
     with closing(Trainer(few, few, settings, device, workers)) as trainer:
         trainer.model.train()
         held = list(trainer.loader)
-        train_on(trainer, held)  # PyTorch prepares itself for each shape
+        train_on(trainer, held)  # warm-up for each shape
         rounds = [(train_on(trainer, held), train_on(trainer, trainer.loader))
                   for _ in tqdm(range(ROUNDS), desc=f"{preset}, {workers} workers", leave=False)]
     memory, loader = (statistics.median(times) for times in zip(*rounds))

@@ -23,19 +23,19 @@ def main() -> None:
     text = list(islice(cycle(chain.from_iterable(item.syllables for item in utterances)), SYLLABLES))
     converter, line = Converter.load(), " ".join(text)
     runs = [" ".join(text[place:place + LONGEST_RUN]) for place in range(0, SHORT, LONGEST_RUN)]
-    converter.convert(" ".join(text[:2 * LONGEST_RUN]))  # it compiles, or loads what was compiled
+    converter.convert(" ".join(text[:2 * LONGEST_RUN]))  # compiles, or loads the compiled code
     plain = 1000 / SHORT * seconds(lambda: [converter.convert(run) for run in runs])
     for count in (1, 5):
         long = seconds(lambda count=count: converter.candidates(line, count))  # type: ignore[misc]
         each = 1000 * long / SYLLABLES
-        print(f"{count} best: {long:5.1f} s, {each:.3f} ms a syllable; "
+        print(f"{count} best: {long:5.1f} s, {each:.3f} ms per syllable; "
               f"the plain lattice {plain:.3f} ms, {plain / each:.1f} times as long")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"most memory: {memory:.0f} MB; {SYLLABLES:,} syllables; commit {commit()}, {hardware()}")
+    print(f"peak memory: {memory:.0f} MB; {SYLLABLES:,} syllables; commit {commit()}, {hardware()}")
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Of one core."""
+    """Return CPU seconds of one core."""
     start = time.process_time()
     run()
     return time.process_time() - start

@@ -15,7 +15,7 @@ from ramospeech.data.corpora import open_split
 from ramospeech.language.edit_distance import edits
 from ramospeech.recognition.recogniser import Recogniser
 
-LOW = 8_000  # samples a second
+LOW = 8_000  # samples per second
 WORDS = 500
 
 
@@ -29,7 +29,7 @@ def main() -> None:
         wrong += torch.tensor([edits(utterance.syllables, item.syllables) for item in heard])
         count += len(utterance.syllables)
     for rate, errors in zip((SAMPLE_RATE, LOW), wrong.tolist()):
-        print(f"{rate:6} samples a second: {errors / count:.1%} of {count} toned syllables wrong")
+        print(f"{rate:6} samples per second: {errors / count:.1%} of {count} toned syllables wrong")
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ HELD_OUT = 500
 
 
 def read_sentences(name: str) -> tuple[Sentences, str]:
-    """The test list of a corpus but for what was seen, or the lines of a file; with one syllable a
-    hanzi. And who gave the syllables."""
+    """Return the unseen sentences of a corpus's test list, or the lines of a file, that have one syllable
+    per hanzi; and the source of the syllables."""
     if name in CORPORA:
         test = open_split(name, "test")
         names, label_source = set(SEEN.read_text(encoding="utf-8").split()), test.label_source
@@ -61,7 +61,7 @@ def error_rate(model: WordModel, sentences: Sentences) -> float:
 
 
 def alone(model: WordModel) -> WordModel:
-    """The same words, and nothing known of what follows what."""
+    """Return a model with the same words, but without bigrams."""
     return WordModel(model.words, {}, {})
 
 
@@ -81,7 +81,7 @@ def judge(name: str, model: WordModel) -> dict:
 
 
 def megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
 
 
 def load() -> tuple[WordModel, dict]:
@@ -93,7 +93,7 @@ def load() -> tuple[WordModel, dict]:
 
 
 def tune(model: WordModel) -> None:
-    """The error on held-out sentences for some weights."""
+    """Print the error rate on held-out sentences for several weights."""
     sys.path.insert(0, str(DATA_CONFIG))
     from build_language import held_out_sentences
 

@@ -22,7 +22,7 @@ from ramospeech.utils.files import write_text
 
 
 class PlainChain(AcousticModel):
-    """The printed parts one after the other, and nothing else."""
+    """The printed layers in sequence, without the skip connection."""
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         assert lengths is not None
@@ -33,7 +33,7 @@ class PlainChain(AcousticModel):
 
 def errors_by_epoch(design: type[AcousticModel], settings: Settings) -> list[float]:
     trainer = Trainer(open_split("mini", "train"), open_split("mini", "dev"), settings)
-    trainer.model.__class__ = design  # the same parts, chained in another way
+    trainer.model.__class__ = design  # the same layers, connected differently
     rates = []
     while trainer.epoch < settings.epochs:
         trainer.train_epoch()

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def write_recording(path: Path, split: Split, seconds: int) -> None:
-    """So many seconds of phrases, one after another; the last is broken off."""
+    """Return this many seconds of phrases in sequence; the last one is cut off."""
     left = seconds * SAMPLE_RATE
     with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1) as file:
         for index in cycle(range(len(split))):
@@ -66,11 +66,11 @@ def write_recording(path: Path, split: Split, seconds: int) -> None:
 
 
 def real_time_factor(path: Path) -> dict:
-    """Of one thread, from the file to the hanzi; the model is loaded already."""
+    """Measure one thread from the file to the hanzi, after loading the model."""
     speech, seconds = SpeechToText.load(), []
     next(speech.transcribe([path]))  # compiles
     for _ in range(ROUNDS):
-        speech = SpeechToText.load()  # what the words remember is forgotten
+        speech = SpeechToText.load()  # clears the caches
         started = time.process_time()
         (text,) = speech.transcribe([path])
         seconds.append(time.process_time() - started)
@@ -79,13 +79,13 @@ def real_time_factor(path: Path) -> dict:
 
 
 def first_result(path: Path) -> dict:
-    """From the start of the command to its end, with one recording of ten seconds."""
+    """Measure the whole command on one recording of ten seconds."""
     runs = [whole_run(path) for _ in range(ROUNDS)]
     return {name: min(run[name] for run in runs) for name in ("wall_seconds", "cpu_seconds")}
 
 
 def whole_run(path: Path) -> dict:
-    """The command in a process of its own."""
+    """Run the command in its own process."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "ramospeech.cli.main", "speech2text", "--json", path],
                           check=True, capture_output=True)
@@ -93,7 +93,7 @@ def whole_run(path: Path) -> dict:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"wall_seconds": round(wall, 2), "cpu_seconds": round(cpu, 2),
-            "megabytes": round(after.ru_maxrss / 1024),  # of the largest process so far
+            "megabytes": round(after.ru_maxrss / 1024),  # of the largest process up to now
             "syllables": len(json.loads(done.stdout)["pinyin"])}
 
 

@@ -32,8 +32,8 @@ from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.utils.files import write_text
 
 OUTPUT = Path(__file__).with_suffix(".json")
-COMMON = 25  # times that a syllable is heard in the words to train on
-SYLLABLES = 500  # drawn, with the recordings that they are made of
+COMMON = 25  # occurrences of a syllable in the training words
+SYLLABLES = 500  # drawn at random, with their recordings
 FRAMES = (0, 1, 2, 3, 4, 5, 6, 8, 10)
 
 
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def choose(words: Split, vocabulary: Vocabulary) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Common syllables, each with two recordings that begin with another one."""
+    """Draw common syllables, each with two recordings of other syllables to splice."""
     heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
     common = [syllable for syllable in vocabulary.symbols[2:] if heard[syllable] >= COMMON]
     rng, donors = np.random.default_rng(2019), Donors(words)
@@ -74,7 +74,7 @@ def recognise(model: AcousticModel, vocabulary: Vocabulary, waveform: torch.Tens
 
 
 def wrong(choices: list, heard: list[list[str]]) -> dict[str, float]:
-    """The part of the syllables that was not recognised, with its tone and without."""
+    """Return the error rates of toned and base syllables."""
     toned = [found != [syllable] for (syllable, _), found in zip(choices, heard)]
     base = [list(map(base_syllable, found)) != [base_syllable(syllable)]
             for (syllable, _), found in zip(choices, heard)]

@@ -39,7 +39,7 @@ TEST_DATA = {"words": ("audio-cmn", "dev"), "second speaker": ("audio-cmn", "syl
 WORDS, SPLICED, SYNTHETIC = "audio-cmn train", "spliced train", "espeak train"
 VOICES = "ttskit train"
 SECOND = "audio-cmn syllables"
-SOME_SYNTHETIC = 4000  # utterances of espeak's 8,000: as many steps as in the other trials
+SOME_SYNTHETIC = 4000  # of espeak's 8,000 utterances: as many steps as in the other trials
 BASE = Settings(epochs=3, batch_size=16, learning_rate=1e-3, precision="bfloat16")
 HALF = {"epochs": 2, "voice_augmentation": 0.5}
 TRIALS: dict[str, tuple[list[str], dict[str, Any]]] = {
@@ -62,7 +62,7 @@ def training_data(names: list[str]) -> Split:
         splits[SYNTHETIC] = replace(synthetic, utterances=synthetic.utterances[:SOME_SYNTHETIC])
     if VOICES in splits:
         voices = splits[VOICES]
-        splits[VOICES] = replace(voices, utterances=voices.utterances[::3])  # as many
+        splits[VOICES] = replace(voices, utterances=voices.utterances[::3])  # the same number
     return join_splits("+".join(names), list(splits.values()))
 
 
