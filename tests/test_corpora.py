@@ -1,4 +1,4 @@
-"""The corpora: mini as it is spoken, audio-cmn as it lies on disk, and how it gets there."""
+"""The registry of corpora, the synthesis of mini, and the layout and download of audio-cmn."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def test_mini_varies_in_tempo_and_pitch():
     assert len({voice.pitch for voice in voices}) > 20
 
 
-def test_minis_labels_are_the_reading_of_its_hanzi():
+def test_minis_labels_are_the_pinyin_of_its_hanzi():
     vocabulary = Vocabulary.read()
     for utterance in (u for split in MINI.values() for u in split):
         assert utterance.syllables == hanzi_to_pinyin(utterance.hanzi)
@@ -54,7 +54,7 @@ def test_minis_labels_are_the_reading_of_its_hanzi():
         assert all(syllable in vocabulary for syllable in utterance.syllables)
 
 
-def test_minis_lists_are_what_their_script_writes(tmp_path):
+def test_minis_manifests_are_what_their_script_writes(tmp_path):
     subprocess.run([sys.executable, DATA_CONFIG / "build_mini.py", tmp_path], check=True,
                    stdout=subprocess.DEVNULL)
     for split in mini.SPLITS:
@@ -62,7 +62,7 @@ def test_minis_lists_are_what_their_script_writes(tmp_path):
         assert (tmp_path / name).read_bytes() == (DATA_CONFIG / name).read_bytes()
 
 
-def test_mini_is_the_same_bytes_wherever_and_in_whatever_order_it_is_spoken(tmp_path):
+def test_mini_is_the_same_bytes_in_any_order_of_synthesis(tmp_path):
     some = [utterance for split in MINI.values() for utterance in split[::40]]
     for utterance in some:
         mini.speak_utterance(utterance, tmp_path / "one")
@@ -80,26 +80,26 @@ def test_minis_recordings_are_plain_wav_files(tmp_path):
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 22_050)
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     assert 0.5 < len(samples) / 22_050 < 3 and np.abs(samples.astype(int)).max() > 3000
-    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["0000.wav"]  # no drafts
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["0000.wav"]  # no temporary files
 
 
-def test_a_recording_that_is_there_is_not_spoken_again(tmp_path):
+def test_an_existing_recording_is_not_made_again(tmp_path):
     path = tmp_path / MINI["train"][0].path
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"here already")
+    path.write_bytes(b"exists")
     mini.speak_utterance(MINI["train"][0], tmp_path)
-    assert path.read_bytes() == b"here already"
+    assert path.read_bytes() == b"exists"
 
 
 @pytest.mark.parametrize("path", ["f2/0007.wav", "f2/r160_p50/7.mp3", "f2/r160_p50/", "0007.wav"])
-def test_a_path_that_names_no_voice_is_refused(path):
+def test_a_path_without_a_voice_is_refused(path):
     with pytest.raises(ValueError, match="does not name a voice"):
         mini.parse_voice(path)
 
 
 @pytest.fixture
 def small_mini(tmp_path, monkeypatch):
-    """mini cut down to the first three utterances of each list."""
+    """mini reduced to the first three utterances of each list."""
     for split, utterances in MINI.items():
         write_manifest(tmp_path / "lists" / f"{split}.txt", utterances[:3])
     monkeypatch.setattr(mini, "manifest_path",
@@ -116,7 +116,7 @@ def test_mini_is_made_on_first_use(data_folder, small_mini):
     assert "pypinyin" in split.label_source
 
 
-def test_mini_is_made_anew_when_its_recordings_are_gone(data_folder, small_mini):
+def test_mini_is_made_again_if_its_recordings_are_gone(data_folder, small_mini):
     root = open_split("mini", "test").root
     for path in sorted(root.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
@@ -135,14 +135,14 @@ def test_another_version_is_prepared_again(data_folder, small_mini):
 # the registry ----------------------------------------------------------------------------------
 
 
-def test_an_unknown_corpus_or_split_is_refused_with_the_names_there_are(data_folder, small_mini):
+def test_an_unknown_corpus_or_split_is_refused_with_the_known_names(data_folder, small_mini):
     with pytest.raises(CorpusError, match="no corpus 'minny'; there are mini, audio-cmn"):
         open_split("minny", "train")
     with pytest.raises(CorpusError, match="no split 'tset'; it has train, dev, test"):
         open_split("mini", "tset")
 
 
-def test_what_is_not_prepared_says_how_to_get_it(data_folder):
+def test_an_unprepared_corpus_says_how_to_get_it(data_folder):
     with pytest.raises(CorpusError, match="not prepared: run `ramospeech download audio-cmn`"):
         open_split("audio-cmn", "train")
     assert "ramospeech prepare audio-cmn --root DIR" in get_corpus("audio-cmn").how_to_get()
@@ -158,8 +158,8 @@ def test_damaged_facts_are_named(data_folder, damage):
 
 
 @pytest.mark.parametrize(("source", "other"),
-                         [("LABEL_SOURCE", "somebody's ears"), ("SPELLING_VERSION", "3")])
-def test_other_labels_or_another_spelling_make_mini_anew(source, other, monkeypatch):
+                         [("LABEL_SOURCE", "a listener"), ("SPELLING_VERSION", "3")])
+def test_other_labels_or_another_spelling_make_a_new_mini(source, other, monkeypatch):
     before = mini.fingerprint()
     monkeypatch.setattr(mini, source, other)
     assert mini.fingerprint() != before
@@ -181,7 +181,7 @@ WORDS, SYLLABLES = KEPT_WORDS + GAPS, [*KEPT_SYLLABLES, *NEUTRAL, *OUTSIDE]
 
 
 def make_tree(root: Path) -> Path:
-    """A small copy of the repository, with all its traps; the files are empty."""
+    """A small copy of the repository, with all its pitfalls; the files are empty."""
     for folder, names in (("hsk", WORDS), ("syllabs", SYLLABLES)):
         (root / "64k" / folder).mkdir(parents=True)
         for name in names:
@@ -217,7 +217,7 @@ def test_every_recording_is_kept_or_skipped_with_a_reason(data_folder, tree, giv
         assert all(split.audio_path(index).is_file() for index in range(len(split)))
 
 
-def test_syllables_are_kept_apart(data_folder, tree):
+def test_syllables_have_splits_of_their_own(data_folder, tree):
     prepare("audio-cmn", tree)
     splits = [open_split("audio-cmn", name).utterances for name in ("syllables-dev", "syllables")]
     spoken = {u.path.split("-")[1][:-4]: u for split in splits for u in split}
@@ -233,14 +233,14 @@ def test_the_summary_accounts_for_every_recording(tree, data_folder):
     assert "skipped: word with a gap" in summary
 
 
-def test_what_was_skipped_is_written_down(data_folder, tree):
+def test_the_skipped_are_recorded(data_folder, tree):
     prepare("audio-cmn", tree)
     facts = json.loads((data_folder / "audio-cmn" / "corpus.json").read_text(encoding="utf-8"))
     assert sum(facts["skipped"].values()) == 9
     assert facts["root"] == str(tree)
 
 
-def test_a_relative_root_serves_from_anywhere(data_folder, tree, monkeypatch):
+def test_a_relative_root_works_from_anywhere(data_folder, tree, monkeypatch):
     monkeypatch.chdir(tree / "64k")
     prepare("audio-cmn", Path("."))
     monkeypatch.chdir("/")
@@ -254,7 +254,7 @@ def test_a_wrong_root_is_refused(data_folder, tree, given):
     assert not get_corpus("audio-cmn").is_prepared()
 
 
-def test_half_a_copy_is_refused(data_folder, tree):
+def test_an_incomplete_copy_is_refused(data_folder, tree):
     (tree / "64k" / "syllabs").rename(tree / "elsewhere")
     with pytest.raises(CorpusError, match="64k/syllabs is missing"):
         prepare("audio-cmn", tree)
@@ -273,7 +273,7 @@ def test_no_root_is_refused_in_one_line(data_folder, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_copy_that_was_moved_away_is_not_prepared(data_folder, tree):
+def test_a_moved_copy_is_not_prepared(data_folder, tree):
     prepare("audio-cmn", tree)
     assert get_corpus("audio-cmn").is_prepared()
     tree.rename(tree.with_name("moved"))
@@ -314,7 +314,7 @@ def repository(tmp_path) -> tuple[str, str]:
     return folder.as_uri(), commit
 
 
-def test_download_fetches_just_the_folder_at_the_commit(tmp_path, data_folder, repository):
+def test_download_fetches_only_the_folder_at_the_commit(tmp_path, data_folder, repository):
     target = tmp_path / "deep" / "audio-cmn"
     target.parent.mkdir()
     root = audio_cmn.download(target, *repository)
@@ -323,10 +323,10 @@ def test_download_fetches_just_the_folder_at_the_commit(tmp_path, data_folder, r
     assert not list(target.rglob("cmn-后来.mp3"))
     assert prepare("audio-cmn", root).skipped.total() == 9
     missing = git(target, "rev-list", "--objects", "--missing=print", "HEAD").count("\n?")
-    assert missing == 1  # large.bin never came
+    assert missing == 1  # large.bin was not downloaded
 
 
-def test_an_empty_folder_is_filled_and_stays(tmp_path, data_folder, repository):
+def test_an_existing_empty_folder_is_filled(tmp_path, data_folder, repository):
     url, commit = repository
     target = tmp_path / "mounted"
     (target / "lost+found").mkdir(parents=True)
@@ -340,27 +340,27 @@ def test_an_empty_folder_is_filled_and_stays(tmp_path, data_folder, repository):
     assert audio_cmn.download(target, "file:///nowhere", commit) == target
 
 
-def test_a_download_that_is_there_is_left_alone(tmp_path, repository):
+def test_a_complete_download_is_left_alone(tmp_path, repository):
     target = tmp_path / "audio-cmn"
     audio_cmn.download(target, *repository)
     assert audio_cmn.download(target, "file:///nowhere", "0" * 8) == target
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, repository):
+def test_a_folder_with_other_files_is_left_alone(tmp_path, repository):
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(CorpusError, match="no copy of audio-cmn"):
         audio_cmn.download(tmp_path, *repository)
 
 
-def test_an_interrupted_download_goes_on(tmp_path, repository, capfd):
+def test_an_interrupted_download_resumes(tmp_path, repository, capfd):
     url, commit = repository
     target, draft = tmp_path / "audio-cmn", tmp_path / "audio-cmn.part"
     with pytest.raises(CorpusError, match="failed; run the command again to resume"):
-        audio_cmn.download(target, "file:///nowhere", commit)  # the network is away
+        audio_cmn.download(target, "file:///nowhere", commit)  # no network
     with pytest.raises(CorpusError, match="failed; run the command again to resume"):
-        audio_cmn.download(target, url, "0" * 8)  # it breaks off after the fetch
+        audio_cmn.download(target, url, "0" * 8)  # it fails after the fetch
     assert draft.is_dir() and not target.exists()
-    (draft / ".git" / "index.lock").touch()  # as a kill in the midst of a checkout leaves it
+    (draft / ".git" / "index.lock").touch()  # as a killed checkout leaves it
     (draft / ".git" / "shallow.lock").touch()
     audio_cmn.download(target, url, commit)
     assert not draft.exists()
@@ -388,7 +388,7 @@ def test_no_word_of_audio_cmn_is_in_two_splits():
 
 
 @needs_audio_cmn
-def test_audio_cmn_can_be_heard():
+def test_audio_cmn_can_be_decoded():
     from ramospeech.audio.io import load_audio
 
     for name in ("train", "dev", "test", "syllables-dev", "syllables"):

@@ -1,4 +1,4 @@
-"""Speech by espeak-ng: the same samples for the same words, and every syllable in Mandarin."""
+"""Synthesis by espeak-ng: reproducible samples, and every syllable in Mandarin."""
 
 import ctypes
 import hashlib
@@ -49,7 +49,7 @@ def test_the_order_of_speaking_changes_nothing():
     assert len(set(forwards.values())) == len(plan)
 
 
-def test_another_process_says_the_same():
+def test_another_process_gives_the_same():
     program = ("import hashlib; from ramospeech.data.tts.espeak import Voice, speak; "
                "print(hashlib.sha256(speak('ni3 hao3', Voice('whisper')).tobytes()).hexdigest())")
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
@@ -57,7 +57,7 @@ def test_another_process_says_the_same():
     assert result.stdout.strip() == digest(speak("ni3 hao3", Voice("whisper")))
 
 
-def test_a_refused_voice_leaves_no_trace():
+def test_a_refused_voice_has_no_effect_later():
     before = digest(speak("ni3 hao3", VOICES[0]))
     for _ in range(3):
         with pytest.raises(ValueError, match="no variant 'nobody'; it has .*f2"):
@@ -66,7 +66,7 @@ def test_a_refused_voice_leaves_no_trace():
 
 
 @pytest.mark.parametrize("variant", ["", "..", "f2+m3", "F2 ", "no/where"])
-def test_a_variant_that_is_none_is_refused(variant):
+def test_an_unknown_variant_is_refused(variant):
     with pytest.raises(ValueError, match="no variant"):
         speak("ma1", Voice(variant))
 
@@ -75,12 +75,12 @@ def test_there_are_many_variants():
     assert len(variants()) > 38 and {"f2", "m3", "whisper"} < set(variants())
 
 
-def test_nothing_to_say_is_silence():
+def test_an_empty_text_is_silence():
     assert np.abs(speak("", Voice("f2")), dtype=np.int32).max(initial=0) < 10
 
 
 @pytest.mark.parametrize("text", ["熊", "花儿", "ni3 好", "<UNK>", "ni3, hao3", "pterodactyl", "hao6"])
-def test_what_is_no_pinyin_is_refused(text):
+def test_text_that_is_not_pinyin_is_refused(text):
     with pytest.raises(ValueError, match="is not toned pinyin such as hao3; hanzi_to_pinyin"):
         speak(text, Voice("f2"))
 
@@ -92,7 +92,7 @@ def test_a_syllable_that_would_be_read_in_english_is_refused(syllable):
 
 
 @pytest.mark.parametrize(("other", "ours"), [("de5", "de"), ("lü4", "lv4"), ("HAO3", "hao3")])
-def test_other_spellings_of_pinyin_are_read(other, ours):
+def test_other_spellings_of_pinyin_are_accepted(other, ours):
     assert digest(speak(other, VOICES[0])) == digest(speak(ours, VOICES[0]))
 
 
@@ -118,12 +118,12 @@ def test_the_four_tones_have_their_shapes():
     assert falling[:5].mean() > falling[-5:].mean() + 40
 
 
-def test_a_third_tone_before_another_is_said_as_a_second():
+def test_a_third_tone_before_another_is_spoken_as_a_second():
     assert digest(speak("ni3 hao3", VOICES[0])) == digest(speak("ni2 hao3", VOICES[0]))
     assert digest(speak("ni3 ma1", VOICES[0])) != digest(speak("ni2 ma1", VOICES[0]))
 
 
-def test_a_long_path_to_the_data_is_bridged(tmp_path, monkeypatch):
+def test_a_long_path_to_the_data_works(tmp_path, monkeypatch):
     expected = digest(speak("ni3 hao3", Voice("f2")))
     folder = tmp_path / ("long" * 20) / ("longer" * 20)
     folder.mkdir(parents=True)
@@ -137,17 +137,17 @@ def test_a_long_path_to_the_data_is_bridged(tmp_path, monkeypatch):
         espeak._data_path.cache_clear()
 
 
-def test_data_that_is_missing_is_an_error(monkeypatch):
+def test_missing_data_is_an_error(monkeypatch):
     monkeypatch.setattr(espeak, "_data_path", lambda: b"/nowhere/espeak-ng-data")
     with pytest.raises(OSError, match="did not start with its data in /nowhere"):
         speak("ma1", Voice("f2"))
 
 
-# What the letters of pinyin stand for, by any textbook of Mandarin, in espeak-ng's signs for sounds.
+# The sounds of pinyin, as in any textbook of Mandarin, in espeak-ng's phoneme notation.
 INITIALS = {"": "", "b": "p", "p": "ph", "m": "m", "f": "f", "d": "t", "t": "th", "n": "n", "l": "l",
             "g": "k", "k": "kh", "h": "X", "j": "tS;", "q": "tS;h", "x": "S;", "zh": "ts.",
             "ch": "ts.h", "sh": "s.", "r": "z.", "z": "ts", "c": "tsh", "s": "s"}
-# Where there are several: allophones, and glides written apart or as part of a diphthong.
+# Alternatives are allophones, or glides written separately or as part of a diphthong.
 FINALS = {
     "a": "A", "ai": "ai", "an": "a n", "ang": "A N", "ao": "Au", "e": "o- or @", "ei": "ei",
     "en": "@ n", "eng": "@ N", "er": "@r", "o": "o", "ou": "ou", "ong": "ong",
@@ -161,7 +161,7 @@ FINALS = {
 
 
 def sounds_of(syllable: str) -> set[str]:
-    """The ways in which espeak-ng may write a syllable: `hao3` is `X Au` with pitch 214."""
+    """The phonemes that espeak-ng may use for a syllable: `hao3` is `X Au` with pitch 214."""
     base = base_syllable(syllable)
     initial = to_initials(base) if set(base) & set("aeiouv") else ""
     has_final = initial or set(base) & set("aeiouv")
@@ -178,7 +178,7 @@ def sounds_of(syllable: str) -> set[str]:
 
 @contextmanager
 def tracing(monkeypatch, path: Path):
-    """espeak-ng writes down each phoneme that it says: one file for all that is spoken inside."""
+    """Let espeak-ng write each phoneme that it speaks to a file."""
     fresh_library, libc = espeak._fresh_library, ctypes.CDLL(None)
     libc.fopen.restype, libc.fclose.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 
@@ -197,9 +197,9 @@ def tracing(monkeypatch, path: Path):
 
 
 def trace(rows: list[str], voice: Voice, monkeypatch, path: Path) -> list[tuple[str, str]]:
-    """What was said of each syllable: its sounds, and the pitches of its tone."""
+    """The phonemes and the tone pitches spoken for each syllable."""
     for syllable in " ".join(rows).split():
-        espeak._espeak_spelling(syllable)  # asks espeak-ng itself, once: not to be traced
+        espeak._espeak_spelling(syllable)  # cached: it calls espeak-ng, which is not to be traced
     with tracing(monkeypatch, path):
         for row in rows:
             speak(row, voice)
@@ -212,7 +212,7 @@ def rows_of(symbols: list[str], length: int) -> list[str]:
 
 
 def pitches_of(row: str) -> list[str]:
-    """Tones in a row: a third is low before others, rises before a third; neutral ones go along."""
+    """The tones in context: a third is low before others and rises before a third; neutral ones adapt."""
     tones = [syllable[len(base_syllable(syllable)):] for syllable in row.split()]
     pitches = []
     for before, tone, after in zip(["4", *tones[:-1]], tones, [*tones[1:], None], strict=True):
@@ -225,7 +225,7 @@ def pitches_of(row: str) -> list[str]:
     return pitches
 
 
-def test_every_syllable_is_said_in_mandarin(monkeypatch, tmp_path):
+def test_every_syllable_is_spoken_in_mandarin(monkeypatch, tmp_path):
     others = ["hng1", "m2", "n2", "ng4", "lo", "ei1", "yai2", "qiong1"]
     symbols = [*Vocabulary.read().symbols[2:], *others]
     rows = rows_of(symbols, 10)
@@ -236,7 +236,7 @@ def test_every_syllable_is_said_in_mandarin(monkeypatch, tmp_path):
     assert [pitch for _, pitch in said] == [pitch for row in rows for pitch in pitches_of(row)]
 
 
-def test_every_voice_says_the_difficult_ones_in_mandarin(monkeypatch, tmp_path):
+def test_every_voice_speaks_the_difficult_syllables_in_mandarin(monkeypatch, tmp_path):
     row = " ".join(symbol for symbol in Vocabulary.read().symbols[2:]
                    if symbol[-1].isalpha() or "iong" in symbol)
     assert len(row.split()) == 39
@@ -247,7 +247,7 @@ def test_every_voice_says_the_difficult_ones_in_mandarin(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("symbol", ["hm", "m2", "ma", "ge", "xiong1", "qiong2", "jiong3"])
-def test_every_voice_is_heard(symbol):
+def test_every_voice_is_audible(symbol):
     for variant in variants():
         samples = speak(symbol, Voice(variant))
         assert 0.1 < len(samples) / TTS_SAMPLE_RATE < 1.5, variant

@@ -1,4 +1,4 @@
-"""The public corpora, each as a small tree in its true layout, with every trap that it has."""
+"""The public corpora, each as a small tree in its real layout, with all its pitfalls."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ def write(path: Path, text: str = "") -> None:
 
 
 def kept(name: str) -> dict[str, tuple[str, str, str]]:
-    """Split, pinyin and hanzi of everything that was kept, by its path."""
+    """Split, pinyin and hanzi of every kept utterance, by its path."""
     return {item.path: (split, item.pinyin, item.hanzi) for split in get_corpus(name).read_facts()["splits"]
             for item in open_split(name, split).utterances}
 
@@ -48,13 +48,13 @@ def thchs(tmp_path) -> Path:
             write(top / "data" / f"{name}.wav", "RIFF")
             write(top / "data" / f"{name}.wav.trn", f"{words}\n{syllables}\nl v4 sh ix4\n")
             write(top / split / f"{name}.wav", "RIFF")
-            write(top / split / f"{name}.wav.trn", f"../data/{name}.wav.trn")  # a link, flattened
+            write(top / split / f"{name}.wav.trn", f"../data/{name}.wav.trn")  # a link that became a file
     write(top / "README.TXT", "THCHS-30")
     return top
 
 
 def spoil_thchs(top: Path) -> None:
-    """What the true one does not have, but a bad copy of it may."""
+    """Faults of a bad copy that the original does not have."""
     for name in ("A2_2", "A2_3", "A2_4", "A2_5"):
         write(top / "data" / f"{name}.wav", "RIFF")
         write(top / "train" / f"{name}.wav", "RIFF")
@@ -63,7 +63,7 @@ def spoil_thchs(top: Path) -> None:
     (top / "data" / "A2_5.wav.trn").write_bytes("你好\nni3 hao3\n".encode("gbk"))
     write(top / "train" / "A2_6.wav.trn", "../data/A2_6.wav.trn")
     write(top / "data" / "Z9_0.wav", "RIFF")
-    (top / "data" / "A4_0.wav").unlink()  # the one in train is the only one left
+    (top / "data" / "A4_0.wav").unlink()  # only the one in train is left
 
 
 def test_thchs_has_its_own_splits_and_its_own_pinyin(data_folder, thchs):
@@ -122,7 +122,7 @@ def test_a_transcript_is_words_and_syllables(words, syllables, end):
 
 
 @pytest.mark.parametrize("text", ["", "\n", "绿 是", "绿 是\n \n", " l =\nlv4", "../data/A2_0.wav.trn"])
-def test_half_a_transcript_is_refused(text):
+def test_an_incomplete_transcript_is_refused(text):
     with pytest.raises(ValueError, match="a line of words and one of syllables"):
         thchs_recipe.parse_transcript(text)
 
@@ -132,7 +132,7 @@ def test_half_a_transcript_is_refused(text):
     ("jv4", "ju4"), ("xve2", "xue2"), ("xue2", "xue2"), ("hao3", "hao3"), ("er5", "er"),
     ("<UNK>", "<unk>"), ("hallo", "hallo"),
 ])
-def test_the_spelling_of_others_becomes_ours(theirs, ours):
+def test_other_spellings_are_normalised(theirs, ours):
     assert respell(theirs) == ours
 
 
@@ -150,14 +150,14 @@ WAVS = {"train/S0002": ["BAC009S0002W0122", "BAC009S0002W0123", "BAC009S0002W012
 
 @pytest.fixture
 def aishell(tmp_path) -> Path:
-    """One recording without a transcript (the true one has 325), Latin letters of full width."""
+    """One recording without a transcript (the real corpus has 325), full-width Latin letters."""
     top = tmp_path / "data_aishell"
     for folder, names in WAVS.items():
         for name in names:
             write(top / "wav" / folder / f"{name}.wav", "RIFF")
     lines = [f"{name} {text}\n" for name, text in AISHELL.items()]
     write(top / aishell_recipe.TRANSCRIPT, "".join(lines))
-    write(top / "wav" / "S0002.tar.gz", "the archive may be there still")
+    write(top / "wav" / "S0002.tar.gz", "the archive may still exist")
     return top
 
 
@@ -177,7 +177,7 @@ def test_aishell_is_accounted_for(data_folder, aishell):
     assert get_corpus("aishell").read_facts()["speakers"] == {"train": 1, "dev": 1, "test": 1}
 
 
-def test_aishell_that_is_packed_says_how_to_unpack_it(data_folder, aishell):
+def test_a_packed_aishell_says_how_to_unpack_it(data_folder, aishell):
     write(aishell / "wav" / "S0003.tar.gz", "packed")
     with pytest.raises(CorpusError, match=r"S0003\.tar\.gz is not unpacked: .* tar xzf"):
         prepare("aishell", aishell)
@@ -185,7 +185,7 @@ def test_aishell_that_is_packed_says_how_to_unpack_it(data_folder, aishell):
 
 
 @pytest.mark.parametrize("part", ["wav/dev", "transcript", "wav"])
-def test_a_part_of_aishell_is_refused(data_folder, aishell, part):
+def test_an_incomplete_aishell_is_refused(data_folder, aishell, part):
     (aishell / part).rename(aishell / "elsewhere")
     with pytest.raises(CorpusError, match=f"no copy of aishell: .*/{part}.* is missing"):
         prepare("aishell", aishell)
@@ -233,7 +233,7 @@ def test_primewords_is_accounted_for(data_folder, primewords):
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}x", '{"id": 1}', '[{"file": "a.wav"}]', "[1]"])
-def test_a_wrong_list_of_primewords_is_named(data_folder, primewords, text):
+def test_an_invalid_list_of_primewords_is_named(data_folder, primewords, text):
     write(primewords / "set1_transcript.json", text)
     with pytest.raises(CorpusError, match="set1_transcript.json is not a list of recordings"):
         prepare("primewords", primewords)
@@ -287,7 +287,7 @@ def test_a_folder_with_no_corpus_in_it(data_folder, tmp_path):
             prepare(name)
 
 
-def test_nothing_kept_is_told_in_one_line_with_the_reasons(data_folder, tmp_path, capsys):
+def test_if_nothing_is_kept_one_line_gives_the_reasons(data_folder, tmp_path, capsys):
     write(tmp_path / "20170001P00001A0001.wav")
     assert main(["prepare", "st-cmds", "--root", str(tmp_path)]) == 1
     error = capsys.readouterr().err
@@ -327,7 +327,7 @@ def test_labels_are_those_that_the_corpus_offers(data_folder, aishell, thchs):
         prepare("thchs", thchs, "mine")
 
 
-def test_facts_never_outlive_the_lists_that_they_tell_of(data_folder, thchs, monkeypatch):
+def test_facts_never_outlive_their_manifests(data_folder, thchs, monkeypatch):
     prepare("thchs", thchs)
     monkeypatch.setattr("ramospeech.data.corpus.write_manifest", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -338,7 +338,7 @@ def test_facts_never_outlive_the_lists_that_they_tell_of(data_folder, thchs, mon
 # Unions ----------------------------------------------------------------------------------------
 
 
-def test_a_union_has_every_utterance_where_it_lies(data_folder, thchs, aishell):
+def test_a_union_has_every_utterance_with_its_path(data_folder, thchs, aishell):
     prepare("thchs", thchs)
     prepare("aishell", aishell)
     parts = [open_split("aishell", "train"), open_split("thchs", "train")]
@@ -352,7 +352,7 @@ def test_a_union_has_every_utterance_where_it_lies(data_folder, thchs, aishell):
     assert union.label_source == "pypinyin 0.55 (aishell), the pinyin of THCHS-30 itself (thchs)"
 
 
-def test_one_label_source_is_told_once(data_folder, thchs, aishell):
+def test_a_common_label_source_is_named_once(data_folder, thchs, aishell):
     prepare("thchs", thchs, "pypinyin")
     prepare("aishell", aishell)
     assert open_split("thchs+aishell", "dev").label_source == "pypinyin 0.55"
@@ -394,7 +394,7 @@ def test_a_part_that_is_not_prepared_is_named(data_folder, thchs):
 
 
 def litter(top: Path) -> None:
-    """What macOS, Windows, and a half cleaned up copy put into every folder of a tree."""
+    """The files that macOS and Windows put into every folder, and remains of archives."""
     for folder in [top, *(path for path in top.rglob("*") if path.is_dir())]:
         for path in list(folder.iterdir()):
             write(folder / f"._{path.name}", "\0\5\26\7")
@@ -406,7 +406,7 @@ def litter(top: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["thchs", "aishell", "primewords", "st-cmds"])
-def test_junk_is_passed_over(data_folder, name, request):
+def test_junk_is_ignored(data_folder, name, request):
     top = request.getfixturevalue(name.replace("-", "_"))
     skipped, lists = prepare(name, top).skipped, kept(name)
     litter(top)
@@ -419,7 +419,7 @@ TRANSCRIPTS = {"aishell": "transcript/aishell_transcript_v0.8.txt", "primewords"
 
 
 @pytest.mark.parametrize("name", TRANSCRIPTS)
-def test_a_mark_and_the_line_ends_of_windows_change_nothing(data_folder, name, request):
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing(data_folder, name, request):
     top = request.getfixturevalue(name)
     prepare(name, top)
     lists, path = kept(name), top / TRANSCRIPTS[name]
@@ -445,7 +445,7 @@ def test_one_text_in_another_encoding_is_named(data_folder, st_cmds):
 # Folders that moved ----------------------------------------------------------------------------
 
 
-def test_a_corpus_that_moved_says_how_to_mend_it(data_folder, thchs, aishell, capsys, caplog):
+def test_a_moved_corpus_names_the_command_that_helps(data_folder, thchs, aishell, capsys, caplog):
     prepare("thchs", thchs, "pypinyin")
     prepare("aishell", aishell)
     old, new = str(thchs), thchs.with_name("moved")
@@ -461,7 +461,7 @@ def test_a_corpus_that_moved_says_how_to_mend_it(data_folder, thchs, aishell, ca
     assert open_split("thchs", "train").label_source == "pypinyin 0.55"
 
 
-def test_a_corpus_of_an_older_version_says_how_to_mend_it(data_folder, aishell):
+def test_a_corpus_of_an_older_version_names_the_command_that_helps(data_folder, aishell):
     prepare("aishell", aishell)
     path = data_folder / "aishell" / "corpus.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "0"}))
@@ -470,7 +470,7 @@ def test_a_corpus_of_an_older_version_says_how_to_mend_it(data_folder, aishell):
         open_split("aishell", "train")
 
 
-def test_what_is_made_here_can_be_opened_without_making_it(data_folder):
+def test_an_embedded_corpus_can_be_opened_without_making_it(data_folder):
     with pytest.raises(CorpusError, match="espeak is not prepared: run `ramospeech prepare espeak`"):
         open_split("espeak", "train", make=False)
     assert not data_folder.exists()

@@ -1,4 +1,4 @@
-"""Manifests: what is written comes back, and nothing wrong is read in silence."""
+"""Manifests: a round trip changes nothing, and no invalid line is read silently."""
 
 import re
 import tempfile
@@ -38,7 +38,7 @@ def read_bytes(data: bytes) -> list[Utterance]:
 
 
 @given(manifests)
-def test_what_is_written_comes_back(written):
+def test_a_round_trip_changes_nothing(written):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "list.txt"
         write_manifest(path, iter(written))
@@ -59,7 +59,7 @@ LINE_PIECES = st.sampled_from([
 @example(b"")
 @example(b"\n")
 @example(GOOD.encode() + b"\n\n")
-def test_any_file_is_read_whole_or_refused_with_file_line_and_reason(data):
+def test_any_file_is_read_or_refused_with_file_line_and_reason(data):
     try:
         found = read_bytes(data)
     except ManifestError as error:
@@ -70,7 +70,7 @@ def test_any_file_is_read_whole_or_refused_with_file_line_and_reason(data):
 
 
 @given(manifests, st.data())
-def test_the_line_that_is_wrong_is_named(written, data):
+def test_the_invalid_line_is_named(written, data):
     lines = ["\t".join(utterance) for utterance in written]
     number = data.draw(st.integers(1, len(lines)), label="number of the wrong line")
     wrong = data.draw(st.sampled_from(["", "no tabs", "a\tni3", "b\tni3\t你\tmore", "\tni3\t你"]))
@@ -79,7 +79,7 @@ def test_the_line_that_is_wrong_is_named(written, data):
         read_bytes("\n".join([*lines, ""]).encode())
 
 
-def test_lines_may_end_as_on_any_platform():
+def test_line_ends_of_any_platform():
     two = [GOOD, "b.wav\tma\t"]
     expected = [Utterance("S0002/a.wav", "ni3 hao3", "你好"), Utterance("b.wav", "ma", "")]
     for end in ("\n", "\r\n", "\r"):
@@ -105,7 +105,7 @@ def test_lines_may_end_as_on_any_platform():
     ("a.wav\t你\tni3", "'你' is not a toned pinyin syllable"),
     ("a.wav\thello world\t", "'hello' is not a toned pinyin syllable"),
 ])
-def test_a_wrong_line_is_refused_with_the_reason(line, reason):
+def test_an_invalid_line_is_refused_with_the_reason(line, reason):
     with pytest.raises(ValueError, match=re.escape(reason)):
         parse_line(line)
     with pytest.raises(ManifestError, match=rf"list\.txt, line 2: .*{re.escape(reason)}"):
@@ -118,7 +118,7 @@ def test_parse_line():
     assert parse_line("a b.wav\tma\t") == Utterance("a b.wav", "ma", "")
 
 
-def test_a_path_that_occurs_twice_is_refused():
+def test_a_duplicate_path_is_refused():
     with pytest.raises(ManifestError, match="line 3: the path 'S0002/a.wav' occurs twice"):
         read_bytes(f"{GOOD}\nb.wav\tni3\t你\n{GOOD}\n".encode())
 
@@ -136,13 +136,13 @@ def test_bytes_that_are_not_utf8_are_refused_at_their_line():
     (Utterance("\ufeffa.wav", "ni3", "你"), "unprintable"),
     (Utterance("first.wav", "ni3", "你"), "occurs twice"),
 ])
-def test_what_would_be_refused_is_not_written(manifest, wrong, reason):
+def test_invalid_utterances_are_not_written(manifest, wrong, reason):
     first = Utterance("first.wav", "ma1", "妈")
     write_manifest(manifest, [first])
     with pytest.raises(ValueError, match=reason):
         write_manifest(manifest, [first, wrong])
-    assert read_manifest(manifest) == [first]  # the file is as it was
-    assert list(manifest.parent.iterdir()) == [manifest]  # and there is no draft beside it
+    assert read_manifest(manifest) == [first]  # the file is unchanged
+    assert list(manifest.parent.iterdir()) == [manifest]  # and there is no temporary file
 
 
 def test_an_empty_manifest_is_neither_read_nor_written(manifest):
@@ -153,7 +153,7 @@ def test_an_empty_manifest_is_neither_read_nor_written(manifest):
         read_bytes(b"")
 
 
-def test_a_file_appears_whole_or_not_at_all(manifest):
+def test_writing_is_atomic(manifest):
     write_text(manifest, "old")
     with pytest.raises(UnicodeEncodeError):
         write_text(manifest, "new \ud800")

@@ -1,4 +1,4 @@
-"""Downloads from servers that break the rules, and archives that are not what they seem."""
+"""Downloads from servers that break the rules, and archives that are damaged or hostile."""
 
 import gzip
 import hashlib
@@ -30,7 +30,7 @@ FOLDER = "data_thchs30"
 
 
 def pack(files: dict[str, bytes | tarfile.TarInfo]) -> bytes:
-    """A `.tar.gz`: contents by name, or members as they are."""
+    """A `.tar.gz`: contents by name, or ready-made members."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name, content in files.items():
@@ -41,11 +41,11 @@ def pack(files: dict[str, bytes | tarfile.TarInfo]) -> bytes:
     return gzip.compress(packed.getvalue(), mtime=0)
 
 
-NOISE = random.Random(1).randbytes(400_000)  # larger than what is read at once
+NOISE = random.Random(1).randbytes(400_000)  # larger than a chunk
 GOOD = pack({f"{FOLDER}/a.wav": NOISE, f"{FOLDER}/data/b.wav": b"RIFF"})
 ARCHIVE = Archive(18, "some.tgz", FOLDER, len(GOOD), 500_000, hashlib.md5(GOOD).hexdigest())
 
-Answer = Callable[[BaseHTTPRequestHandler, int], None]  # given the first byte that is asked for
+Answer = Callable[[BaseHTTPRequestHandler, int], None]  # takes the first byte of the requested range
 
 
 def send(request: BaseHTTPRequestHandler, status: int, data: bytes, length: int | None = None,
@@ -59,7 +59,7 @@ def send(request: BaseHTTPRequestHandler, status: int, data: bytes, length: int 
 
 
 def honest(request, start, data=GOOD, stop=None):
-    """A server that knows ranges; with `stop`, it breaks off there."""
+    """A server that supports ranges; with `stop`, it closes the connection there."""
     send(request, 206, data[start:stop], len(data) - start,
          Content_Range=f"bytes {start}-{len(data) - 1}/{len(data)}")
 
@@ -84,7 +84,7 @@ def serve(monkeypatch) -> Iterator[Callable[..., "Server"]]:
 
 
 class Server:
-    """Gives one answer after the other, the last one for ever, and remembers what was asked for."""
+    """Gives one answer after the other, the last one repeatedly, and records the requests."""
 
     def __init__(self, answers: tuple[Answer, ...]) -> None:
         remaining, self.asked, self.paths = list(answers), [], []
@@ -137,7 +137,7 @@ def test_an_archive_is_fetched_and_unpacked(serve, target, capsys):
     assert server.paths == ["/resources/18/some.tgz"]
     assert left(target) == {"recordings"}
     assert "some.tgz is unpacked, and was deleted" in capsys.readouterr().out
-    assert get(server, target) == target and len(server.asked) == 1  # it is there
+    assert get(server, target) == target and len(server.asked) == 1  # it exists
 
 
 def test_a_server_without_ranges_and_without_a_length(serve, target):
@@ -151,7 +151,7 @@ def test_a_server_without_ranges_and_without_a_length(serve, target):
 
 
 def test_a_server_that_calls_the_archive_an_encoding(serve, target):
-    """As some do, who know `.tgz` for gzip: taken at its word, the client would unpack it."""
+    """As some do for `.tgz`: a client that trusts them would decompress the archive."""
     def encodes(request, start):
         send(request, 200, GOOD, Content_Encoding="x-gzip")
 
@@ -159,10 +159,10 @@ def test_a_server_that_calls_the_archive_an_encoding(serve, target):
     assert (target / FOLDER / "a.wav").read_bytes() == NOISE
 
 
-# A line that breaks off ------------------------------------------------------------------------
+# Broken connections ----------------------------------------------------------------------------
 
 
-def test_a_line_that_breaks_off_is_taken_up_at_once(serve, target):
+def test_a_broken_connection_resumes_at_once(serve, target):
     server = serve(breaks_off(100_000), breaks_off(300_000), honest)
     get(server, target)
     assert (target / FOLDER / "a.wav").read_bytes() == NOISE
@@ -170,7 +170,7 @@ def test_a_line_that_breaks_off_is_taken_up_at_once(serve, target):
     assert server.asked[1] > 100_000 - 2 * http_download.CHUNK  # most of it was kept
 
 
-def test_what_has_come_is_kept_for_the_next_time(serve, target):
+def test_a_partial_download_is_kept(serve, target):
     server = serve(breaks_off(200_000))
     with pytest.raises(CorpusError, match=r"bytes are in .*some\.tgz\.part: run the command again"):
         get(server, target)
@@ -184,7 +184,7 @@ def test_what_has_come_is_kept_for_the_next_time(serve, target):
     assert (target / FOLDER / "a.wav").read_bytes() == NOISE
 
 
-def test_a_server_that_is_away_for_a_while(serve, target):
+def test_a_temporarily_unavailable_server(serve, target):
     def busy(request, start):
         send(request, 503, b"later")
 
@@ -195,17 +195,17 @@ def test_a_server_that_is_away_for_a_while(serve, target):
         get(serve(busy), target.with_name("other"), replace(ARCHIVE, file="other.tgz"))
 
 
-def test_a_server_that_is_not_there(serve, target):
+def test_an_unreachable_server(serve, target):
     with pytest.raises(CorpusError, match="ConnectionError.* --mirror"):
         download(ARCHIVE, target, "http://127.0.0.1:9/resources")
 
 
-# Answers that are wrong ------------------------------------------------------------------------
+# Wrong answers ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def begun(target) -> bytes:
-    """The first half of the archive, of a time before."""
+    """The first half of the archive, from an earlier attempt."""
     half = GOOD[:200_000]
     target.with_name("some.tgz.part").write_bytes(half)
     return half
@@ -252,7 +252,7 @@ def another_total(request, start):
     (a_page, "answered 200 OK, text/html"), (another_size, "has 99 bytes instead of"),
     (another_total, "has 200099 bytes instead of"),
 ])
-def test_a_wrong_answer_spoils_nothing(serve, target, begun, answer, reason):
+def test_a_wrong_answer_damages_nothing(serve, target, begun, answer, reason):
     server = serve(answer)
     with pytest.raises(CorpusError, match=f"{reason}.*200,000 of .* --mirror"):
         get(server, target)
@@ -262,7 +262,7 @@ def test_a_wrong_answer_spoils_nothing(serve, target, begun, answer, reason):
     assert (target / FOLDER / "a.wav").read_bytes() == NOISE
 
 
-def test_more_than_there_is_of_it(serve, target):
+def test_a_server_that_sends_too_much(serve, target):
     def babbles(request, start):
         request.send_response(200)
         request.end_headers()
@@ -272,7 +272,7 @@ def test_more_than_there_is_of_it(serve, target):
     assert (target / FOLDER / "a.wav").read_bytes() == NOISE
 
 
-# Archives that are wrong -----------------------------------------------------------------------
+# Invalid archives ------------------------------------------------------------------------------
 
 
 def refuse(serve, target, data: bytes, reason: str, md5: str | None = None) -> None:
@@ -281,7 +281,7 @@ def refuse(serve, target, data: bytes, reason: str, md5: str | None = None) -> N
     with pytest.raises(CorpusError, match=rf"some\.tgz is damaged \(.*{reason}.*it was renamed"):
         get(server, target, archive)
     assert left(target) == {"some.tgz.damaged"}
-    get(serve(honest), target)  # the next time it is fetched anew
+    get(serve(honest), target)  # the next attempt fetches a new copy
     assert (target / FOLDER / "a.wav").read_bytes() == NOISE
 
 
@@ -304,7 +304,7 @@ def test_a_flipped_bit_is_found_without_one(serve, target, at):
     (pack({"elsewhere/a.wav": b"RIFF"}), f"there is no {FOLDER} in it"),
     (pack({f"{FOLDER}/wav/S1.tar.gz": pack({"a.wav": NOISE})[:99_000]}), "EOFError"),
 ], ids=["half", "last bytes", "empty", "page", "no tar", "another", "half inside"])
-def test_an_archive_that_is_cut_off_or_another(serve, target, data, reason):
+def test_a_truncated_or_different_archive(serve, target, data, reason):
     refuse(serve, target, data, reason)
 
 
@@ -358,7 +358,7 @@ def test_an_absolute_path_lands_inside(serve, target):
     assert [path.name for path in target.rglob("escaped")] == ["escaped"]
 
 
-def test_archives_in_the_archive_are_unpacked_where_they_lie(serve, target):
+def test_archives_in_the_archive_are_unpacked_in_place(serve, target):
     inner = pack({"train/S0002/a.wav": NOISE, "train/S0002/b.tar.gz": b"no archive"})
     data = pack({f"{FOLDER}/wav/S0002.tar.gz": inner, f"{FOLDER}/transcript/t.txt": b"a"})
     archive = replace(ARCHIVE, size=len(data), md5=None)
@@ -394,20 +394,20 @@ def test_a_small_disk_is_found_before_the_start(serve, target, begun):
 
 @pytest.fixture
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 256 kB: what a full disk does, to a test."""
+    """No file may grow beyond 256 kB, to simulate a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, limits[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_disk_that_fills_up_while_fetching(serve, target, small_files):
+def test_a_disk_that_is_full_while_fetching(serve, target, small_files):
     with pytest.raises(CorpusError, match="OSError: .*262,144 of .* run the command again"):
         get(serve(honest), target)
     assert target.with_name("some.tgz.part").read_bytes() == GOOD[:1 << 18]
 
 
-def test_a_disk_that_fills_up_while_unpacking(serve, target, request):
+def test_a_disk_that_is_full_while_unpacking(serve, target, request):
     target.with_name("some.tgz").write_bytes(GOOD)
     request.getfixturevalue("small_files")
     with pytest.raises(CorpusError, match=r"OSError: .*some\.tgz is complete: run the command again"):
@@ -421,10 +421,10 @@ def test_a_folder_that_cannot_be_written(serve, tmp_path):
         get(serve(honest), tmp_path / "file" / "recordings")
 
 
-# Broken off between the steps ------------------------------------------------------------------
+# Interrupted between the steps -----------------------------------------------------------------
 
 
-def test_an_unpacking_that_was_broken_off_begins_anew(serve, target):
+def test_interrupted_unpacking_restarts(serve, target):
     target.with_name("some.tgz").write_bytes(GOOD)
     stale = target.with_name("recordings.part") / FOLDER / "stale.wav"
     stale.parent.mkdir(parents=True)
@@ -434,9 +434,9 @@ def test_an_unpacking_that_was_broken_off_begins_anew(serve, target):
     assert server.asked == [] and not list(target.rglob("stale.wav"))
 
 
-def test_a_folder_of_something_else_is_left_alone(serve, target):
+def test_a_folder_with_other_files_is_left_alone(serve, target):
     target.mkdir()
-    get(serve(honest), target)  # an empty one will do
+    get(serve(honest), target)  # an empty folder is accepted
     other = target.with_name("thesis")
     other.mkdir()
     (other / "chapter.txt").touch()
@@ -444,8 +444,8 @@ def test_a_folder_of_something_else_is_left_alone(serve, target):
         get(serve(honest), other)
 
 
-def test_an_empty_folder_is_filled_and_stays(serve, target):
-    """It may be a mount point, the only disk with room; new ones hold `lost+found`."""
+def test_an_existing_empty_folder_is_filled(serve, target):
+    """It may be a mount point, the only disk with room; new ones contain `lost+found`."""
     (target / "lost+found").mkdir(parents=True)
     number = target.stat().st_ino
     with pytest.raises(CorpusError, match="recordings/some.tgz.part: run the command again"):
@@ -455,10 +455,10 @@ def test_an_empty_folder_is_filled_and_stays(serve, target):
     assert get(server, target) == target and server.asked == [100]
     assert {path.name for path in target.iterdir()} == {"lost+found", FOLDER}
     assert target.stat().st_ino == number and left(target) == {"recordings"}
-    get(serve(gone), target)  # it is all there
+    get(serve(gone), target)  # it is complete
 
 
-def test_what_was_unpacked_into_a_folder_that_was_there_begins_anew(serve, target):
+def test_interrupted_unpacking_into_an_existing_folder_restarts(serve, target):
     target.mkdir()
     (target / "some.tgz").write_bytes(GOOD)
     stale = target / "recordings.part" / FOLDER / "stale.wav"
@@ -521,7 +521,7 @@ def test_the_command_states_the_licence_and_prepares(serve, small_thchs, data_fo
     assert open_split("thchs", "test").audio_path(0).is_file()
 
 
-def test_trouble_is_told_in_one_line(serve, small_thchs, data_folder, capsys):
+def test_an_error_is_one_line(serve, small_thchs, data_folder, capsys):
     server = serve(gone)
     assert main(["download", "thchs", "--mirror", server.address]) == 1
     error = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Speech by ttskit's networks, and the corpus that is made of it."""
+"""Synthesis by ttskit's networks, and the corpus made with it."""
 
 import os
 import subprocess
@@ -30,14 +30,14 @@ from ramospeech.data.tts.ttskit_speech import (
 from ramospeech.language.vocabulary import Vocabulary
 
 
-# The numbers that phkit 0.2.8, which ttskit uses, gives for the same pinyin.
-@pytest.mark.parametrize("pinyin, numbers", [
+# The indices that phkit 0.2.8, which ttskit uses, gives for the same pinyin.
+@pytest.mark.parametrize("pinyin, indices", [
     ("ma3", [16, 30, 73, 2, 1, 0]), ("lv4", [15, 65, 74, 2, 1, 0]), ("lve4", [15, 67, 74, 2, 1, 0]),
     ("yue4", [26, 67, 74, 2, 1, 0]), ("yi1 wu3", [12, 40, 71, 2, 25, 56, 73, 2, 1, 0]),
     ("zhuang1 er2", [29, 60, 71, 2, 8, 39, 72, 2, 1, 0]),
 ])
-def test_pinyin_becomes_the_numbers_that_the_network_learned(pinyin, numbers):
-    assert encode(pinyin) == numbers
+def test_pinyin_is_encoded_as_in_training(pinyin, indices):
+    assert encode(pinyin) == indices
 
 
 def test_every_syllable_with_a_vowel_can_be_said():
@@ -55,7 +55,7 @@ def test_a_voice_is_the_md5_of_its_name():
     assert voice("Aida").tolist() == pytest.approx(expected)
 
 
-def test_folded_norms_filter_alike():
+def test_folded_norms_give_the_same_output():
     with pytest.warns(FutureWarning):
         layer = nn.utils.weight_norm(nn.ConvTranspose1d(3, 5, 4))
     layer.weight_g.data *= 3
@@ -65,7 +65,7 @@ def test_folded_norms_filter_alike():
     torch.testing.assert_close(plain(sound), layer(sound))
 
 
-def test_the_vocoder_gives_256_samples_a_frame():
+def test_the_vocoder_gives_256_samples_per_frame():
     vocoder = MelGan()
     with torch.inference_mode():
         for frames in (0, 1, 30):
@@ -73,7 +73,7 @@ def test_the_vocoder_gives_256_samples_a_frame():
             assert samples.shape == (256 * frames,) and bool((samples.abs() <= 1).all())
 
 
-def test_a_voice_that_finds_no_end_says_nothing():
+def test_without_an_end_there_is_no_speech():
     torch.manual_seed(0)
     speaker = SpeakingTacotron().eval()
     symbols = torch.tensor([encode("ma1"), encode("fa4")])
@@ -81,9 +81,9 @@ def test_a_voice_that_finds_no_end_says_nothing():
     gate = speaker.decoder.gate_layer
     with torch.inference_mode():
         gate.weight.zero_()
-        gate.bias.fill_(-9)  # never the end
+        gate.bias.fill_(-9)  # never ends
         assert [mel.shape for mel in speaker(symbols, voices)] == [(80, 0)] * 2
-        gate.bias.fill_(9)  # at once
+        gate.bias.fill_(9)  # ends at once
         assert [mel.shape for mel in speaker(symbols, voices)] == [(80, 1)] * 2
     assert MAX_FRAMES_PER_SYLLABLE * 256 / TTS_SAMPLE_RATE < 1
 
@@ -100,7 +100,7 @@ def make_wheel(path, network):
 
 @pytest.fixture
 def theirs(monkeypatch):
-    """A module that has ttskit's names, and whose classes say so when they are run."""
+    """A module with ttskit's names, whose classes raise an error when they are run."""
     module = types.ModuleType("mellotron.model")
 
     class Tacotron2(nn.Module):
@@ -118,7 +118,7 @@ def theirs(monkeypatch):
     return module
 
 
-def test_weights_are_read_without_the_code(theirs, tmp_path):
+def test_weights_are_read_without_running_code(theirs, tmp_path):
     network = nn.Sequential(theirs.Tacotron2())
     make_wheel(tmp_path / WHEEL, network)
     weights = read_weights(tmp_path / WHEEL, "mellotron.kuangdd-mspk.pt")
@@ -131,7 +131,7 @@ class Hostile:
         return os.system, ("touch hostile",)
 
 
-def test_what_is_no_network_is_refused_and_not_run(tmp_path, monkeypatch):
+def test_other_pickles_are_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wheel = tmp_path / WHEEL
     make_wheel(wheel, Hostile())
@@ -148,34 +148,34 @@ def test_what_is_no_network_is_refused_and_not_run(tmp_path, monkeypatch):
 # The corpus
 
 
-def test_all_syllables_come_equally_often():
-    rows = list(draw_prompts())
-    counts = Counter(syllable for row in rows for syllable in row.pinyin.split())
+def test_all_syllables_are_equally_frequent():
+    prompts = list(draw_prompts())
+    counts = Counter(syllable for prompt in prompts for syllable in prompt.pinyin.split())
     assert set(counts) == set(Vocabulary.read().symbols[2:]) - {"hm"}
     assert max(counts.values()) - min(counts.values()) <= 1
-    assert Counter(len(row.pinyin.split()) for row in rows) == LENGTHS
-    assert rows == list(draw_prompts()) and len({row.path for row in rows}) == len(rows)
+    assert Counter(len(prompt.pinyin.split()) for prompt in prompts) == LENGTHS
+    assert prompts == list(draw_prompts()) and len({prompt.path for prompt in prompts}) == len(prompts)
 
 
 def test_the_voices_are_mixtures_of_those_that_may_be_used():
-    rows = list(draw_prompts())
-    assert {row.first for row in rows} == {row.second for row in rows} == set(VOICES)
-    assert "biaobei" not in VOICES and all(row.first != row.second for row in rows)
-    for row in rows[:50]:
-        mixed = row.share * voice(row.first) / 100 + (100 - row.share) * voice(row.second) / 100
-        torch.testing.assert_close(row.mixture(), mixed)
+    prompts = list(draw_prompts())
+    assert {prompt.first for prompt in prompts} == {prompt.second for prompt in prompts} == set(VOICES)
+    assert "biaobei" not in VOICES and all(prompt.first != prompt.second for prompt in prompts)
+    for prompt in prompts[:50]:
+        mixed = prompt.share * voice(prompt.first) / 100 + (100 - prompt.share) * voice(prompt.second) / 100
+        torch.testing.assert_close(prompt.mixture(), mixed)
 
 
-def test_rows_of_a_length_are_said_together():
-    rows = list(draw_prompts())
-    grouped = list(batches(rows))
-    assert [row for group in grouped for row in group] == rows
+def test_batches_have_prompts_of_one_length():
+    prompts = list(draw_prompts())
+    grouped = list(batches(prompts))
+    assert [prompt for group in grouped for prompt in group] == prompts
     assert all(len(group) <= BATCH_SIZE for group in grouped)
-    assert all(len({row.pinyin.count(" ") for row in group}) == 1 for group in grouped)
+    assert all(len({prompt.pinyin.count(" ") for prompt in group}) == 1 for group in grouped)
 
 
-class Stumbler:
-    """Says a tone of 200 Hz instead; the second row it cannot say, and the third it swallows."""
+class FailingSynthesiser:
+    """Returns a tone of 200 Hz; fails on the second prompt and swallows the third."""
 
     calls = 0
 
@@ -185,13 +185,13 @@ class Stumbler:
         return [tone, tone[:0], tone[:1000], tone][:len(texts)]
 
 
-def test_a_row_that_fails_is_counted_and_the_others_are_kept(tmp_path):
-    rows, stumbler = list(draw_prompts())[:4], Stumbler()
+def test_a_failed_prompt_is_counted_and_the_others_are_kept(tmp_path):
+    prompts, synthesiser = list(draw_prompts())[:4], FailingSynthesiser()
     found = Preparation(tmp_path)
-    speak_batch(stumbler, rows, 0, found)
-    assert [item.pinyin for item in found.splits["train"]] == [rows[0].pinyin, rows[3].pinyin]
+    speak_batch(synthesiser, prompts, 0, found)
+    assert [item.pinyin for item in found.splits["train"]] == [prompts[0].pinyin, prompts[3].pinyin]
     assert found.skipped == {"the voice failed": 2}
-    path = tmp_path / rows[0].path
+    path = tmp_path / prompts[0].path
     samples, rate = soundfile.read(path)
     assert rate == SAMPLE_RATE and 1.2 < len(samples) / rate < 2.0
     pitch = track_pitch(load_audio(path))
@@ -200,15 +200,16 @@ def test_a_row_that_fails_is_counted_and_the_others_are_kept(tmp_path):
     assert 1e-5 < quiet < 2e-3  # a room, not digital silence
 
 
-def test_what_is_there_is_not_said_again(tmp_path):
-    rows, stumbler = [row for i, row in enumerate(list(draw_prompts())[:4]) if i in (0, 3)], Stumbler()
-    stumbler.speak = lambda *_: [torch.full((TTS_SAMPLE_RATE,), 0.1)] * 2
-    speak_batch(stumbler, rows, 0, Preparation(tmp_path))
-    before = [(tmp_path / row.path).stat().st_mtime_ns for row in rows]
+def test_existing_recordings_are_not_made_again(tmp_path):
+    first, _, _, fourth = list(draw_prompts())[:4]
+    prompts, synthesiser = [first, fourth], FailingSynthesiser()
+    synthesiser.speak = lambda *_: [torch.full((TTS_SAMPLE_RATE,), 0.1)] * 2
+    speak_batch(synthesiser, prompts, 0, Preparation(tmp_path))
+    before = [(tmp_path / prompt.path).stat().st_mtime_ns for prompt in prompts]
     again = Preparation(tmp_path)
-    speak_batch(None, rows, 0, again)  # nobody to speak
+    speak_batch(None, prompts, 0, again)  # no synthesiser
     assert len(again.splits["train"]) == 2
-    assert before == [(tmp_path / row.path).stat().st_mtime_ns for row in rows]
+    assert before == [(tmp_path / prompt.path).stat().st_mtime_ns for prompt in prompts]
 
 
 def test_a_wheel_that_is_missing_or_damaged_is_named(tmp_path, monkeypatch):
@@ -231,8 +232,8 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Aijia", "Aina", "Aiwei", "Aicheng"])
-def test_the_tones_are_heard(wheel, name):
-    """With ttskit's own wheel: the pitch of what is said, judged by the autocorrelation."""
+def test_the_tones_are_right(wheel, name):
+    """With ttskit's own wheel: the pitch of the speech, by autocorrelation."""
     synthesiser = Synthesiser(wheel)
     courses = [quarters(synthesiser.speak([f"ma{tone}"], [voice(name)], seed=1)[0])
                for tone in (1, 2, 3, 4)]
