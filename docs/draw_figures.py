@@ -22,7 +22,7 @@ from ramospeech.config.paths import SHIPPED_MODEL, data_dir
 from ramospeech.data.corpora import open_split
 from ramospeech.data.recipes.ttskit import find_wheel
 from ramospeech.data.tts.ttskit import TTS_SAMPLE_RATE, Synthesiser, voice
-from ramospeech.evaluation.error_analysis import error_by_times_heard
+from ramospeech.evaluation.error_analysis import error_by_training_count
 from ramospeech.evaluation.evaluate import recognise_split
 from ramospeech.models.checkpoints import load_model
 from ramospeech.notebook.plots import draw_spectrogram
@@ -37,7 +37,7 @@ PARTS, WHOLE = ("绿", "月"), "略"  # lv4 and yue4; lve4
 
 def main() -> None:
     draw_splicing()
-    draw_times_heard()
+    draw_training_counts()
     draw_curves()
     draw_voices()
     draw_edges()
@@ -57,7 +57,7 @@ def draw_splicing() -> None:
     figure.savefig(FOLDER / "splicing.png", dpi=110)
 
 
-def draw_times_heard() -> None:
+def draw_training_counts() -> None:
     """Draw the error rate on dev words by how often a syllable occurred in training."""
     words, dev = open_split("audio-cmn", "train"), open_split("audio-cmn", "dev")
     heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
@@ -66,7 +66,7 @@ def draw_times_heard() -> None:
         model, vocabulary, _ = load_model(path)
         pairs = [(dev.utterances[index].syllables, result.syllables)
                  for index, result in recognise_split(model, vocabulary, dev)]
-        groups = error_by_times_heard(pairs, heard)
+        groups = error_by_training_count(pairs, heard)
         print(name, *(f"{group.label}: {group.rate:.1%} of {group.syllables}" for group in groups),
               sep="; ")
         axis.bar([place + offset for place in range(len(groups))],

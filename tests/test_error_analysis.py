@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramospeech.evaluation.error_analysis import (
-    LENGTHS, error_by_length, error_by_times_heard, part_confusions,
+    LENGTHS, error_by_length, error_by_training_count, part_confusions,
 )
 from ramospeech.evaluation.error_rates import Evaluation, align, align_by_base
 from ramospeech.language.pinyin import split_syllable
@@ -89,7 +89,7 @@ def test_groups_add_up_to_the_whole(pairs):
     assert sum(group.members for group in groups) == len(pairs)
     assert sum(group.syllables for group in groups) == result.toned.reference_length
     assert sum(group.errors for group in groups) == result.toned.errors
-    groups = error_by_times_heard(pairs, {"ma1": 3, "shi4": 900_000})
+    groups = error_by_training_count(pairs, {"ma1": 3, "shi4": 900_000})
     assert sum(group.members for group in groups) == len({one for said, _ in pairs for one in said})
     assert sum(group.syllables for group in groups) == result.toned.reference_length
     assert sum(group.errors for group in groups) \
@@ -112,9 +112,9 @@ def test_the_label_of_a_group_tells_what_is_in_it(length, offset):
     assert int(first) <= length + offset <= int((last or [first])[0])
 
 
-def test_times_heard_by_hand():
+def test_training_counts_by_hand():
     pairs = by_hand("ma1 shi4 ma1 = ma1 si4", "er2 = er2 ma1", "lv4 = ", "ma3 = ma3")
     heard = {"ma1": 7, "er2": 5, "shi4": 1, "ma3": 9, "si4": 1}
     groups = [(group.label, group.members, group.syllables, group.errors)
-              for group in error_by_times_heard(pairs, heard)]
+              for group in error_by_training_count(pairs, heard)]
     assert groups == [("0", 1, 1, 1), ("1", 1, 1, 1), ("5 to 9", 3, 4, 1)]

@@ -176,16 +176,16 @@ def test_a_model_without_errors(make_page, dev):
     page = make_page(spoken(dev), training=Training(Counter(), "nothing at all"))
     assert "No utterance has an error." in page and "<audio" not in page
     for said, row in table_of(page, "Initial").items():
-        assert row.pop("in all") == row[said]
+        assert row.pop("total") == row[said]
         assert {heard for heard, count in row.items() if count} == {said}
-    assert {row["error rate"] for row in table_of(page, "Error by the number").values()} == {"0.0%"}
+    assert {row["error rate"] for row in table_of(page, "Error rate by the number").values()} == {"0.0%"}
 
 
 def test_nothing_was_heard_at_all(make_page, dev):
     page = make_page({index: "" for index in range(len(dev))})
-    assert "Heard:\n nothing." in page
+    assert "Recognised:\n nothing." in page
     assert {item.text for item in soup(page).select(".steps tr:last-child td")} == {"deleted"}
-    assert page.count("Nothing was recognised that belongs here.") == 3
+    assert page.count("No syllables to count.") == 3
     assert "–" in table_of(page, "Error rates")["all"]["tones"]
 
 
@@ -193,7 +193,7 @@ def test_one_utterance(make_page, dev):
     one = replace(dev, utterances=dev.utterances[:1])
     page = make_page({0: one.utterances[0].pinyin + " er2"}, one)
     assert {item.text for item in soup(page).select(".steps tr:last-child td")} \
-        == {"right", "inserted"}
+        == {"correct", "inserted"}
     assert table_of(page, "Error rates")["all"]["inserted"] == "1"
     assert len(soup(page).find_all("h3")) == 1
 
@@ -202,9 +202,9 @@ def test_steps_by_hand():
     said, heard = "ni3 hao3 shi4 ma men".split(), "ni3 hao4 shi4 de ma".split()
     steps = make_steps(said, heard, "你 好是吗们")
     assert [tuple(step) for step in steps] == [
-        ("ni3", "ni3", "right", "", "你"), ("hao3", "hao4", "substituted", "tone", "好"),
-        ("shi4", "shi4", "right", "", "是"), (None, "de", "inserted", "", ""),
-        ("ma", "ma", "right", "", "吗"), ("men", None, "deleted", "", "们"),
+        ("ni3", "ni3", "correct", "", "你"), ("hao3", "hao4", "substituted", "tone", "好"),
+        ("shi4", "shi4", "correct", "", "是"), (None, "de", "inserted", "", ""),
+        ("ma", "ma", "correct", "", "吗"), ("men", None, "deleted", "", "们"),
     ]
     (step,) = make_steps(["ma"], ["er2"])
     assert step.parts == "initial, final, tone"
@@ -216,12 +216,12 @@ def test_steps_by_hand():
 
 def test_marks_stand_where_they_belong_and_not_over_each_other():
     steps = make_steps("ma1 ma2 ma3 ma4".split(), "ma1 ma2 ma3 ma".split())
-    marks = make_marks(steps, "heard", [0.04, 0.12, 0.2, 1.0])
+    marks = make_marks(steps, "hypothesis", [0.04, 0.12, 0.2, 1.0])
     assert [(mark.syllable, mark.second) for mark in marks] \
         == [("ma1", 0.04), ("ma2", 0.12), ("ma3", 0.2), ("ma", 1.0)]
     assert [mark.level for mark in marks] == [0, 1, 0, 0]
-    assert [mark.right for mark in marks] == [True, True, True, False]
-    assert make_marks(steps, "said", []) == []
+    assert [mark.correct for mark in marks] == [True, True, True, False]
+    assert make_marks(steps, "reference", []) == []
 
 
 # Hostile input
@@ -252,7 +252,7 @@ def test_what_comes_from_outside_stays_text(make_page, dev, tmp_path):
 
 def test_a_matrix_holds_what_occurs_in_the_order_given():
     rows = matrix({("sh", "s"): 1, ("sh", "sh"): 3, ("b", ""): 2}, ["b", "x", "sh", "s", ""])
-    assert [row.said for row in rows] == ["b", "sh", "s", ""]
+    assert [row.reference for row in rows] == ["b", "sh", "s", ""]
     assert [row.total for row in rows] == [2, 4, 0, 0]
     assert rows[1].cells == [("b", 0, 0), ("sh", 3, 0.75), ("s", 1, 0.25), ("", 0, 0)]
     assert matrix({}, ["b"]) == []
@@ -269,14 +269,14 @@ def test_the_tables_of_the_page(make_page, dev, train):
     initials = table_of(page, "Initial")
     assert initials["j"]["q"] == str(said["jin1"]) and initials["t"]["d"] == str(said["tian1"])
     wrong = {(one, other) for one, row in initials.items() for other, count in row.items()
-             if count and other not in (one, "in all")}
+             if count and other not in (one, "total")}
     assert wrong == {("j", "q"), ("t", "d")}
-    assert all(one == other or count == "" or other == "in all"
+    assert all(one == other or count == "" or other == "total"
                for one, row in table_of(page, "Final").items() for other, count in row.items())
     in_training = Counter(syllable for utterance in train.utterances
                           for syllable in utterance.syllables)
     never = [syllable for syllable in said if not in_training[syllable]]
-    row = table_of(page, "Error by how often").get("0", {"different syllables": "0"})
+    row = table_of(page, "Error rate by the count").get("0", {"different syllables": "0"})
     assert row["different syllables"] == str(len(never))
     assert f"{len(train)} utterances of mini train" in page
 
@@ -287,10 +287,10 @@ def test_utterances_outside_the_vocabulary_have_a_row_of_their_own(make_page, de
     split = replace(dev, utterances=utterances)
     page = make_page({**spoken(dev), 0: "shi4"}, split)
     rates = table_of(page, "Error rates")
-    assert rates["all"]["number"] == "4" and rates["inside the vocabulary"]["number"] == "3"
+    assert rates["all"]["number"] == "4" and rates["without OOV"]["number"] == "3"
     assert rates["all"]["substituted"] == "1"
-    assert rates["inside the vocabulary"]["toned syllables"] == "0.0%"
-    assert "inside the vocabulary" not in table_of(make_page(spoken(dev)), "Error rates")
+    assert rates["without OOV"]["toned syllables"] == "0.0%"
+    assert "without OOV" not in table_of(make_page(spoken(dev)), "Error rates")
 
 
 # What training heard
@@ -301,7 +301,7 @@ def test_training_is_counted(small_mini):
     expected = Counter(syllable for name in ("train", "dev")
                        for utterance in open_split("mini", name).utterances
                        for syllable in utterance.syllables)
-    assert training.times_heard == expected and training.named == ["mini/dev", "mini"]
+    assert training.counts == expected and training.named == ["mini/dev", "mini"]
     source = count_training({"corpus": "mini"}).source
     assert source == "12 utterances of mini train (labels: written for the tests)"
 
@@ -313,9 +313,9 @@ def test_training_is_counted(small_mini):
 ])
 def test_what_training_heard_is_not_guessed(make_page, small_mini, facts, reason):
     training = count_training(facts)
-    assert training.times_heard is None and reason in training.source
+    assert training.counts is None and reason in training.source
     page = make_page({0: "shi4"}, training=training)
-    assert "Not known here: " in page and "times heard" not in page
+    assert "Unknown: " in page and "count in training" not in page
 
 
 @pytest.mark.parametrize("name", ["lost", "mini/lost", "audio-cmn"])

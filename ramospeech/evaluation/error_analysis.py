@@ -1,6 +1,6 @@
-"""Where the errors are: in which initials and finals, in long utterances, in rare syllables.
+"""Error analysis: errors by initial and final, by length, and by frequency in training.
 
-An utterance is given as a pair: the toned syllables said, the toned syllables recognised.
+An utterance is a pair of lists of toned syllables: (reference, hypothesis).
 """
 
 from bisect import bisect_right
@@ -12,20 +12,25 @@ from ramospeech.evaluation.error_rates import ErrorCounts, align, align_by_base
 from ramospeech.language.pinyin import split_syllable
 from ramospeech.language.vocabulary import UNK
 
+__all__ = [
+    "LENGTHS", "TRAINING_COUNTS", "Group", "error_by_length", "error_by_training_count",
+    "part_confusions",
+]
+
 Pair = tuple[Sequence[str], Sequence[str]]
 
-# The smallest number of each group.
+# The lower bounds of the groups.
 LENGTHS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50)
-TIMES_HEARD = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
+TRAINING_COUNTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
 
 
 @dataclass
 class Group:
-    """What a group of utterances, or of syllables, has in common, and how much of it is wrong."""
+    """The error rate of a group of utterances or of syllables."""
 
     label: str
     members: int = 0  # utterances, or different syllables
-    syllables: int = 0  # said
+    syllables: int = 0  # in the references
     errors: int = 0
 
     @property
@@ -34,21 +39,21 @@ class Group:
 
 
 def part_confusions(pairs: Iterable[Pair], part: str) -> Counter[tuple[str, str]]:
-    """How often an initial (or `part` "final") was heard as which, right ones included.
+    """Count pairs (reference, hypothesis) of initials, finals or tones, correct ones included.
 
-    By the fewest edits between base syllables; what was left out or put in is not in it.
+    `part` is "initial", "final" or "tone". Insertions and deletions are not counted.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for reference, hypothesis in pairs:
-        for said, heard in align_by_base(reference, hypothesis):
-            if not {said, heard} & {None, UNK}:
-                counts[getattr(split_syllable(said), part),
-                       getattr(split_syllable(heard), part)] += 1
+        for pair in align_by_base(reference, hypothesis):
+            if not {*pair} & {None, UNK}:
+                first, second = (getattr(split_syllable(syllable), part) for syllable in pair)
+                counts[first, second] += 1
     return counts
 
 
 def error_by_length(pairs: Iterable[Pair]) -> list[Group]:
-    """Edits in utterances of so many syllables; a group's members are utterances."""
+    """Return the error rate by the number of reference syllables; members are utterances."""
     groups: dict[int, Group] = {}
     for reference, hypothesis in pairs:
         counts = ErrorCounts()
@@ -60,20 +65,22 @@ def error_by_length(pairs: Iterable[Pair]) -> list[Group]:
     return [groups[number] for number in sorted(groups)]
 
 
-def error_by_times_heard(pairs: Iterable[Pair], times_heard: Mapping[str, int]) -> list[Group]:
-    """Syllables that were not recognised, by how often training had each; members are syllables.
+def error_by_training_count(
+    pairs: Iterable[Pair], training_counts: Mapping[str, int]
+) -> list[Group]:
+    """Return the error rate by the syllable's count in training; members are different syllables.
 
-    What was put in belongs to no syllable that was said, so it is not counted.
+    Insertions are not counted: they belong to no reference syllable.
     """
-    said: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for reference, hypothesis in pairs:
-        said.update(reference)
-        wrong.update(syllable for syllable, heard in align(reference, hypothesis)
-                     if syllable not in (None, heard))
+        total.update(reference)
+        wrong.update(syllable for syllable, recognised in align(reference, hypothesis)
+                     if syllable not in (None, recognised))
     groups: dict[int, Group] = {}
-    for syllable, count in said.items():
-        group = _group(groups, times_heard.get(syllable, 0), TIMES_HEARD)
+    for syllable, count in total.items():
+        group = _group(groups, training_counts.get(syllable, 0), TRAINING_COUNTS)
         group.members += 1
         group.syllables += count
         group.errors += wrong[syllable]
@@ -81,7 +88,7 @@ def error_by_times_heard(pairs: Iterable[Pair], times_heard: Mapping[str, int]) 
 
 
 def _group(groups: dict[int, Group], value: int, smallest: Sequence[int]) -> Group:
-    """The group that a value falls into, made where it is missing."""
+    """Return the group of a value; it is created if it is missing."""
     number = bisect_right(smallest, value) - 1
     return groups.setdefault(number, Group(_label(number, smallest)))
 

@@ -1,4 +1,4 @@
-"""How wrong a recogniser is: errors against the reference, by the fewest edits."""
+"""Error rates: the edit distance between reference and hypothesis."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +10,15 @@ from rapidfuzz.distance import Levenshtein
 from ramospeech.language.pinyin import base_syllable, split_syllable
 from ramospeech.language.vocabulary import UNK
 
-Places = list[tuple[int | None, int | None]]  # in a reference, in a hypothesis
+__all__ = ["ErrorCounts", "Evaluation", "align", "align_by_base", "aligned_pairs", "syllable_error_rate"]
+
+Pair = tuple[str | None, str | None]  # in the reference, in the hypothesis
+Places = list[tuple[int | None, int | None]]  # indices into the two
 
 
 @dataclass
 class ErrorCounts:
-    """The fewest substitutions, insertions and deletions that turn references into hypotheses."""
+    """The minimum substitutions, insertions and deletions that turn references into hypotheses."""
 
     substitutions: int = 0
     insertions: int = 0
@@ -28,7 +31,7 @@ class ErrorCounts:
 
     @property
     def rate(self) -> float:
-        """Errors over the length of the references; above 1 where much is inserted."""
+        """Return errors per reference token; above 1 if much is inserted, NaN without references."""
         return self.errors / self.reference_length if self.reference_length else float("nan")
 
     def add(self, reference: Sequence[str], hypothesis: Sequence[str]) -> None:
@@ -41,19 +44,19 @@ class ErrorCounts:
 
 @dataclass
 class Evaluation:
-    """The error rates of many utterances, and what was taken for what.
+    """Error rates and confusions of many utterances.
 
-    - `toned`: edits between toned syllables; `hao3` for `hao4` is an error. The syllable error
-      rate that RamoSpeech reports is `toned.rate`.
-    - `base`: edits between syllables without their tones; `hao3` for `hao4` is right.
-    - `tone_error_rate`: of the reference syllables whose base was recognised (by the edits of
-      `base`), the part whose tone is wrong.
-    - `confusions`: how often a reference syllable came out as another (by the edits of `toned`).
-    - `tone_confusions`: the same for tones, 1 to 5, right ones included (by the edits of `base`).
-    - `left_out`: utterances, by their places in the split, that are in no figure because their
-      recordings cannot be read, each with the reason.
-    - `inside`: the same figures for the utterances that the model could get right, because all
-      their syllables are among its classes; None where these are all utterances.
+    - `toned`: edits between toned syllables; `hao3` for `hao4` is an error. `toned.rate` is the
+      syllable error rate that RamoSpeech reports.
+    - `base`: edits between syllables without their tones; `hao3` for `hao4` is correct.
+    - `tone_error_rate`: the part of the reference syllables with a correct base (in the alignment of
+      `base`) whose tone is wrong.
+    - `confusions`: counts of substitutions, (reference, hypothesis), in the alignment of `toned`.
+    - `tone_confusions`: the same for tones, 1 to 5, correct ones included, in the alignment of `base`.
+    - `left_out`: utterances that are not counted because their recordings cannot be read, by index
+      in the split, each with the reason.
+    - `inside`: the same figures for the utterances without out-of-vocabulary syllables; None if
+      these are all utterances.
     """
 
     label_source: str
@@ -67,52 +70,47 @@ class Evaluation:
 
     @property
     def outside_vocabulary(self) -> int:
-        """How many utterances hold a syllable that is none of the model's classes."""
+        """Return the number of utterances with an out-of-vocabulary syllable."""
         return self.utterances - self.inside.utterances if self.inside else 0
 
     @property
     def tone_error_rate(self) -> float:
-        seen = self.tone_confusions.total()
-        right = sum(count for (said, heard), count in self.tone_confusions.items() if said == heard)
-        return 1 - right / seen if seen else float("nan")
+        total = self.tone_confusions.total()
+        correct = sum(self.tone_confusions[tone, tone] for tone in range(1, 6))
+        return 1 - correct / total if total else float("nan")
 
     def add(self, reference: Sequence[str], hypothesis: Sequence[str]) -> None:
-        """Count one utterance: toned syllables said, toned syllables recognised."""
+        """Count one utterance of toned syllables."""
         self.utterances += 1
         self.toned.add(reference, hypothesis)
-        for said, heard in aligned_pairs(reference, hypothesis):
-            if said != heard:
-                self.confusions[said, heard] += 1
+        self.confusions.update(pair for pair in aligned_pairs(reference, hypothesis)
+                               if pair[0] != pair[1])
         self.base.add(_bases(reference), _bases(hypothesis))
-        for said, heard in _same_bases(reference, hypothesis):
-            self.tone_confusions[split_syllable(said).tone, split_syllable(heard).tone] += 1
+        for correct, recognised in _same_bases(reference, hypothesis):
+            self.tone_confusions[split_syllable(correct).tone, split_syllable(recognised).tone] += 1
 
 
-def align(
-    reference: Sequence[str], hypothesis: Sequence[str]
-) -> list[tuple[str | None, str | None]]:
-    """What was heard for what was said, by the fewest edits.
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
+    """Return the alignment with the fewest edits, as pairs (reference, hypothesis).
 
-    None where a syllable was put in that nobody said, or left out that somebody said.
+    The first is None for an insertion, the second for a deletion.
     """
     return _pairs(reference, hypothesis, _aligned_places(reference, hypothesis))
 
 
 def aligned_pairs(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
-    """Which token stands where another should: pairs of the best alignment, equal ones too."""
+    """Return the pairs of `align` without insertions and deletions."""
     return _both(align(reference, hypothesis))
 
 
-def align_by_base(
-    reference: Sequence[str], hypothesis: Sequence[str]
-) -> list[tuple[str | None, str | None]]:
-    """As `align`, but by the fewest edits between base syllables: the tones may differ."""
+def align_by_base(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
+    """Align as `align` does, but with the fewest edits between base syllables: tones may differ."""
     places = _aligned_places(_bases(reference), _bases(hypothesis))
     return _pairs(reference, hypothesis, places)
 
 
-def _both(pairs: list[tuple[str | None, str | None]]) -> list[tuple[str, str]]:
-    return [(said, heard) for said, heard in pairs if said is not None and heard is not None]
+def _both(pairs: list[Pair]) -> list[tuple[str, str]]:
+    return [(first, second) for first, second in pairs if first is not None and second is not None]
 
 
 def _aligned_places(reference: Sequence[str], hypothesis: Sequence[str]) -> Places:
@@ -123,9 +121,7 @@ def _aligned_places(reference: Sequence[str], hypothesis: Sequence[str]) -> Plac
     return places
 
 
-def _pairs(
-    reference: Sequence[str], hypothesis: Sequence[str], places: Places
-) -> list[tuple[str | None, str | None]]:
+def _pairs(reference: Sequence[str], hypothesis: Sequence[str], places: Places) -> list[Pair]:
     return [(None if i is None else reference[i], None if j is None else hypothesis[j])
             for i, j in places]
 
@@ -135,12 +131,12 @@ def _bases(syllables: Sequence[str]) -> list[str]:
 
 
 def _same_bases(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
-    return [(said, heard) for said, heard in _both(align_by_base(reference, hypothesis))
-            if base_syllable(said) == base_syllable(heard) != UNK]
+    return [(first, second) for first, second in _both(align_by_base(reference, hypothesis))
+            if base_syllable(first) == base_syllable(second) != UNK]
 
 
 def syllable_error_rate(references: list[list[str]], hypotheses: list[list[str]]) -> float:
-    """Errors among toned syllables over the number of reference syllables."""
+    """Return edits between toned syllables per reference syllable. Raises ValueError for unequal lists."""
     counts = ErrorCounts()
     for reference, hypothesis in zip(references, hypotheses, strict=True):
         counts.add(reference, hypothesis)

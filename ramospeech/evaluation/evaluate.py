@@ -1,4 +1,4 @@
-"""A model against the references of a split."""
+"""Evaluate a model on a split of a corpus."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,22 +17,24 @@ from ramospeech.recognition.recogniser import Recogniser
 from ramospeech.recognition.results import Result
 from ramospeech.utils.logs import LOGGER
 
+__all__ = ["evaluate", "judge", "oracle_error_rate", "recognise_split"]
+
 
 def recognise_split(
     model: AcousticModel, vocabulary: Vocabulary, split: Split, batch_size: int = 16,
-    decode: Decode | None = None, count: int = 1,
+    decode: Decode | None = None, nbest: int = 1,
 ) -> Iterator[tuple[int, Result]]:
-    """Index and result of every utterance, short ones first, each with its `count` best readings.
+    """Yield index and result of every utterance, short ones first, with the `nbest` best transcripts.
 
-    Without `decode`, by the best path, read as the model's loss taught it to write. A recording that
-    cannot be read has an `error` in its result. What does not fit into memory is reported, and read
-    as nothing.
+    Without `decode`, the best path is decoded as the model's loss requires. If a recording cannot be
+    read, its result has an `error`. One that does not fit into memory is logged, and counts as
+    recognised up to there.
     """
     paths = [split.audio_path(index) for index in range(len(split))]
     order = np.argsort(measure_seconds(split), kind="stable").tolist()
     was_training, device = model.training, next(model.parameters()).device
     recogniser = Recogniser(model, vocabulary, device, decode)
-    results = recogniser.transcribe((paths[index] for index in order), batch_size, count)
+    results = recogniser.transcribe((paths[index] for index in order), batch_size, nbest)
     bar = tqdm(results, desc=f"recognising {split.corpus} {split.name}", total=len(split), leave=False)
     try:
         for index, result in zip(order, bar):
@@ -47,14 +49,14 @@ def recognise_split(
 def evaluate(
     model: AcousticModel, vocabulary: Vocabulary, split: Split, batch_size: int = 16
 ) -> Evaluation:
-    """Error rates of a model on a split."""
+    """Return the error rates of a model on a split."""
     return judge(recognise_split(model, vocabulary, split, batch_size), vocabulary, split)
 
 
 def judge(results: Iterable[tuple[int, Result]], vocabulary: Vocabulary, split: Split) -> Evaluation:
-    """Error rates of what `recognise_split` gave; what could not be read is left out.
+    """Return the error rates of what `recognise_split` yields; unreadable recordings are left out.
 
-    Raises ValueError where that is all.
+    Raises ValueError if no recording can be read.
     """
     whole, inside = Evaluation(split.label_source), Evaluation(split.label_source)
     for index, result in results:
@@ -73,7 +75,7 @@ def judge(results: Iterable[tuple[int, Result]], vocabulary: Vocabulary, split: 
 
 
 def oracle_error_rate(results: Mapping[int, Result], split: Split) -> float:
-    """The syllable error rate if the best of each utterance's n best transcripts were always chosen."""
+    """Return the syllable error rate of the best of each utterance's n best transcripts."""
     counts = ErrorCounts()
     for index, result in results.items():
         if result.error:

@@ -1,7 +1,7 @@
-"""A page of errors: the worst utterances to see and to hear, and what is taken for what.
+"""The error analysis as an HTML page: worst utterances with sound and spectrogram, and confusions.
 
-The page is one file. Sound, pictures and style are in it, so it needs no network and can be sent.
-The same errors give the same bytes: no date is in it. `error_page.html` is its template.
+The page is one file with its sounds, pictures and styles: it needs no network. The same errors give
+the same bytes, because it has no date. Its template is `html_report.html`.
 """
 
 from base64 import b64encode
@@ -24,7 +24,7 @@ from ramospeech.data.corpora import open_split
 from ramospeech.data.corpus import Split
 from ramospeech.data.manifest import Utterance, spoken_characters
 from ramospeech.data.preparation import CorpusError
-from ramospeech.evaluation.error_analysis import error_by_length, error_by_times_heard, part_confusions
+from ramospeech.evaluation.error_analysis import error_by_length, error_by_training_count, part_confusions
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation, align
 from ramospeech.language.pinyin import INITIALS, split_syllable
 from ramospeech.language.vocabulary import BLANK, UNK, Vocabulary
@@ -33,55 +33,61 @@ from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.recognition.recogniser import frame_seconds
 from ramospeech.recognition.results import Transcript
 
-CLOSE_SECONDS = 0.2  # from mark to mark; closer ones would be written over each other
+__all__ = [
+    "Clip", "Mark", "Row", "Step", "Training", "count_training", "embed_sound", "embed_spectrogram",
+    "error_page", "force_alignment", "make_clip", "make_marks", "make_steps", "matrix",
+    "worst_utterances",
+]
+
+CLOSE_SECONDS = 0.2  # between marks; closer ones would overlap on one line
 TEMPLATE = Path(__file__).with_suffix(".html")
 
 
 class Step(NamedTuple):
-    """One place of an alignment: what was said, and what was heard for it."""
+    """One position of an alignment."""
 
-    said: str | None
-    heard: str | None
-    edit: str  # right, substituted, inserted or deleted
-    parts: str  # of the syllable, which are substituted
+    reference: str | None
+    hypothesis: str | None
+    edit: str  # correct, substituted, inserted or deleted
+    parts: str  # the substituted parts of the syllable
     hanzi: str
 
 
 class Mark(NamedTuple):
-    """A syllable in its place on the spectrogram."""
+    """A syllable on the spectrogram."""
 
     syllable: str
     second: float
-    right: bool
-    level: int  # 0 or 1: a mark close to another stands in a line of its own
+    correct: bool
+    level: int  # 0 or 1: the second line is for marks close to another
 
 
 class Clip(NamedTuple):
-    """An utterance to see and to hear."""
+    """An utterance of the page."""
 
     utterance: Utterance
     counts: ErrorCounts
     steps: list[Step]
-    said: list[Mark]  # none where the model could not have written it
-    heard: list[Mark]
-    seconds: float  # that the spectrogram shows
-    sound: str  # a data URI: FLAC, just what the model was given
-    spectrogram: str  # a data URI: JPEG, a pixel for each frame and bin
+    reference: list[Mark]  # empty if there is no forced alignment
+    hypothesis: list[Mark]
+    seconds: float  # the duration of the spectrogram
+    sound: str  # a data URI: FLAC, exactly the input of the model
+    spectrogram: str  # a data URI: JPEG, one pixel per frame and bin
 
 
 class Training(NamedTuple):
-    """How often each syllable was heard in training, or why that is not known."""
+    """The count of each syllable in training, or why it is unknown."""
 
-    times_heard: Mapping[str, int] | None
+    counts: Mapping[str, int] | None
     source: str
-    named: Sequence[str] = ()  # the lists that the reader named
+    named: Sequence[str] = ()  # the splits given by the user
 
 
 def count_training(facts: dict[str, Any], named: Sequence[str] = ()) -> Training:
-    """Count the syllables of the lists `named` (CORPUS or CORPUS/SPLIT, `train` if left out).
+    """Count the syllables of the splits `named` (CORPUS or CORPUS/SPLIT; default: train).
 
-    Where none is named, of the one that the model's `facts` name. Raises CorpusError where a list
-    that was named is not prepared.
+    If none is named, the split train of the corpus in the model's `facts` is counted. Raises
+    CorpusError if a named split is not prepared.
     """
     if named:
         return _count([_open_list(name) for name in named])._replace(named=named)
@@ -95,38 +101,38 @@ def count_training(facts: dict[str, Any], named: Sequence[str] = ()) -> Training
 
 def _open_list(name: str) -> Split:
     corpus, _, split = name.partition("/")
-    return open_split(corpus, split or "train", make=False)  # nothing is spoken just to be counted
+    return open_split(corpus, split or "train", make=False)  # counting is no reason to synthesise speech
 
 
 def _count(splits: list[Split]) -> Training:
-    times_heard = Counter(syllable for split in splits for utterance in split.utterances
-                          for syllable in utterance.syllables)
+    counts = Counter(syllable for split in splits for utterance in split.utterances
+                     for syllable in utterance.syllables)
     names = [f"{len(split)} utterances of {split.corpus} {split.name} (labels: "
              f"{split.label_source})" for split in splits]
-    return Training(times_heard, " and ".join(names))
+    return Training(counts, " and ".join(names))
 
 
 def error_page(
-    facts: dict[str, Any], result: Evaluation, readings: Mapping[int, Transcript], split: Split,
+    facts: dict[str, Any], result: Evaluation, transcripts: Mapping[int, Transcript], split: Split,
     model: AcousticModel, vocabulary: Vocabulary, training: Training, worst: int = 20,
 ) -> str:
-    """The page as HTML; `facts` are those of `evaluation_facts`, `readings` the best ones.
+    """Return the page as HTML; `facts` are those of `evaluation_facts`, `transcripts` the best ones.
 
-    Raises AudioError for a recording of the worst utterances that has gone since it was read.
+    Raises AudioError if the recording of one of the worst utterances is gone by now.
     """
-    pairs = [(split.utterances[index].syllables, readings[index].syllables)
-             for index in sorted(readings)]
+    pairs = [(split.utterances[index].syllables, transcripts[index].syllables)
+             for index in sorted(transcripts)]
     finals = part_confusions(pairs, "final")
-    heard = training.times_heard
     return _template().render(
         facts=facts, result=result, worst=worst, training=training,
-        clips=[make_clip(index, readings[index], split, model, vocabulary)
-               for index in worst_utterances(readings, split)[:worst]],
+        clips=[make_clip(index, transcripts[index], split, model, vocabulary)
+               for index in worst_utterances(transcripts, split)[:worst]],
         tones=matrix(result.tone_confusions, range(1, 6)),
         initials=matrix(part_confusions(pairs, "initial"), [*INITIALS, ""]),
         finals=matrix(finals, sorted({name for pair in finals for name in pair})),
         lengths=error_by_length(pairs),
-        frequencies=[] if heard is None else error_by_times_heard(pairs, heard),
+        frequencies=[] if training.counts is None
+        else error_by_training_count(pairs, training.counts),
     )
 
 
@@ -137,10 +143,10 @@ def _template() -> Template:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
-def worst_utterances(readings: Mapping[int, Transcript], split: Split) -> list[int]:
-    """Those with errors: the highest error rate first, of equal rates the most errors."""
-    counts = {index: _count_errors(split.utterances[index].syllables, reading.syllables)
-              for index, reading in readings.items()}
+def worst_utterances(transcripts: Mapping[int, Transcript], split: Split) -> list[int]:
+    """Return the utterances with errors by error rate, highest first, then by number of errors."""
+    counts = {index: _count_errors(split.utterances[index].syllables, transcript.syllables)
+              for index, transcript in transcripts.items()}
     wrong = [index for index, count in counts.items() if count.errors]
     return sorted(wrong, key=lambda index: (-counts[index].rate, -counts[index].errors, index))
 
@@ -152,17 +158,17 @@ def _count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorC
 
 
 def make_clip(
-    index: int, reading: Transcript, split: Split, model: AcousticModel, vocabulary: Vocabulary
+    index: int, transcript: Transcript, split: Split, model: AcousticModel, vocabulary: Vocabulary
 ) -> Clip:
-    """Sound, spectrogram and alignment of one utterance."""
+    """Return sound, spectrogram and alignment of one utterance."""
     utterance, waveform = split.utterances[index], load_audio(split.audio_path(index))
     spectrogram = log_spectrogram(waveform)  # (frames, 200)
-    steps = make_steps(utterance.syllables, reading.syllables, utterance.hanzi)
-    said_at = force_alignment(utterance.syllables, waveform, model, vocabulary)
+    steps = make_steps(utterance.syllables, transcript.syllables, utterance.hanzi)
+    aligned = force_alignment(utterance.syllables, waveform, model, vocabulary)
     return Clip(
-        utterance, _count_errors(utterance.syllables, reading.syllables), steps,
-        said=make_marks([step for step in steps if step.said], "said", said_at or []),
-        heard=make_marks([step for step in steps if step.heard], "heard", reading.seconds),
+        utterance, _count_errors(utterance.syllables, transcript.syllables), steps,
+        reference=make_marks(steps, "reference", aligned or []),
+        hypothesis=make_marks(steps, "hypothesis", transcript.seconds),
         seconds=len(spectrogram) * HOP_SAMPLES / SAMPLE_RATE,
         sound=embed_sound(waveform), spectrogram=embed_spectrogram(spectrogram),
     )
@@ -172,10 +178,10 @@ def make_clip(
 def force_alignment(
     syllables: Sequence[str], waveform: Tensor, model: AcousticModel, vocabulary: Vocabulary
 ) -> tuple[float, ...] | None:
-    """When the model would have to recognise each syllable, were it made to find just these.
+    """Return when each syllable begins on the most probable path that spells just these, in seconds.
 
-    In seconds: the beginning of each on the most probable path, of CTC or of ACE. None where there
-    is no such path: a syllable is none of the model's classes, or the output frames are too few.
+    Paths are those of the model's loss, CTC or ACE. Return None if there is none: a syllable is out
+    of vocabulary, or there are too few output frames.
     """
     device = next(model.parameters()).device
     features, lengths = extract_features(
@@ -194,13 +200,13 @@ def force_alignment(
 
 
 def _starts(log_probs: Tensor, classes: list[int]) -> list[int]:
-    """The frames in which the labels begin on the most probable CTC path."""
+    """Return the frames in which the labels begin on the most probable CTC path."""
     path, scores = forced_align(log_probs, torch.tensor([classes]), blank=BLANK)  # (1, T) both
     return [span.start for span in merge_tokens(path[0], scores[0], blank=BLANK)]
 
 
 def _with_pauses(log_probs: Tensor) -> Tensor:
-    """`(1, 2 * T, classes)`: a sure blank after each frame, so that a label, as in ACE, has one."""
+    """Return `(1, 2 * T, classes)`: with a certain blank after each frame, a label has one, as in ACE."""
     pauses = torch.full_like(log_probs, -torch.inf)
     pauses[..., BLANK] = 0
     return torch.stack([log_probs, pauses], dim=2).flatten(1, 2)
@@ -209,45 +215,45 @@ def _with_pauses(log_probs: Tensor) -> Tensor:
 def make_steps(
     reference: Sequence[str], hypothesis: Sequence[str], hanzi: str = ""
 ) -> list[Step]:
-    """The alignment of an utterance; one hanzi stands for one syllable, where the counts agree."""
+    """Return the alignment of an utterance; with a hanzi per syllable, if their numbers agree."""
     written = spoken_characters(hanzi)
     signs = iter(written if len(written) == len(reference) else [""] * len(reference))
-    return [Step(said, heard, *_edit(said, heard), hanzi=next(signs) if said else "")
-            for said, heard in align(reference, hypothesis)]
+    return [Step(first, second, *_edit(first, second), hanzi=next(signs) if first else "")
+            for first, second in align(reference, hypothesis)]
 
 
-def _edit(said: str | None, heard: str | None) -> tuple[str, str]:
-    if said is None:
+def _edit(reference: str | None, hypothesis: str | None) -> tuple[str, str]:
+    if reference is None:
         return "inserted", ""
-    if heard is None:
+    if hypothesis is None:
         return "deleted", ""
-    if said == heard:
-        return "right", ""
-    if UNK in (said, heard):
+    if reference == hypothesis:
+        return "correct", ""
+    if UNK in (reference, hypothesis):
         return "substituted", ""
-    parts = split_syllable(said)._asdict(), split_syllable(heard)._asdict()
+    parts = split_syllable(reference)._asdict(), split_syllable(hypothesis)._asdict()
     return "substituted", ", ".join(name for name in parts[0] if parts[0][name] != parts[1][name])
 
 
 def make_marks(steps: Sequence[Step], side: str, seconds: Sequence[float]) -> list[Mark]:
-    """A mark for each step that has a syllable on its `side`, "said" or "heard"."""
+    """Return a mark for each syllable on a `side`, "reference" or "hypothesis"."""
     marks: list[Mark] = []
-    for step, second in zip(steps, seconds):
+    for step, second in zip([step for step in steps if getattr(step, side)], seconds):
         is_close = marks and second - marks[-1].second < CLOSE_SECONDS
         level = 1 - marks[-1].level if is_close else 0
-        marks.append(Mark(getattr(step, side), second, step.edit == "right", level))
+        marks.append(Mark(getattr(step, side), second, step.edit == "correct", level))
     return marks
 
 
 def embed_sound(waveform: Tensor) -> str:
-    """A waveform `(samples,)` as a FLAC file in a data URI."""
+    """Return a waveform `(samples,)` as a FLAC file in a data URI."""
     file = BytesIO()
     soundfile.write(file, waveform.numpy(), SAMPLE_RATE, format="FLAC")
     return _data_uri("audio/flac", file)
 
 
 def embed_spectrogram(spectrogram: Tensor) -> str:
-    """`(frames, bins)` as a picture in a data URI, high frequencies at the top."""
+    """Return `(frames, bins)` as a picture in a data URI, high frequencies at the top."""
     file = BytesIO()
     imsave(file, spectrogram.numpy().T, cmap="magma", origin="lower", format="jpg",
            pil_kwargs={"quality": 85})
@@ -262,21 +268,21 @@ Name = TypeVar("Name", str, int)  # of an initial or a final; the number of a to
 
 
 class Row(NamedTuple):
-    """What one tone, initial or final was heard as."""
+    """The confusions of one tone, initial or final."""
 
-    said: str | int
+    reference: str | int
     total: int
-    cells: Sequence[tuple[str | int, int, float]]  # heard as, how often, the part of the row
+    cells: Sequence[tuple[str | int, int, float]]  # hypothesis, count, part of the row
 
 
 def matrix(counts: Mapping[tuple[Name, Name], int], order: Iterable[Name]) -> list[Row]:
-    """The rows of a square table of those names of `order` that were said or heard."""
+    """Return the rows of a square table of the names in `order` that occur in `counts`."""
     occurring = {name for pair in counts for name in pair}
     names = [name for name in order if name in occurring]
     rows = []
-    for said in names:
-        total = sum(counts.get((said, heard), 0) for heard in names)
-        cells = [(heard, count := counts.get((said, heard), 0), count / max(total, 1))
-                 for heard in names]
-        rows.append(Row(said, total, cells))
+    for reference in names:
+        total = sum(counts.get((reference, hypothesis), 0) for hypothesis in names)
+        cells = [(hypothesis, count := counts.get((reference, hypothesis), 0), count / max(total, 1))
+                 for hypothesis in names]
+        rows.append(Row(reference, total, cells))
     return rows

@@ -1,4 +1,4 @@
-"""An evaluation put into words: for a reader, and for a file of results."""
+"""Evaluations as text, and as facts for files of results."""
 
 import math
 import platform
@@ -14,13 +14,15 @@ from ramospeech.config.paths import PACKAGE, SHIPPED_MODEL
 from ramospeech.data.corpus import Split
 from ramospeech.evaluation.error_rates import ErrorCounts, Evaluation
 
-WHAT_COUNTS = [".", ":!benchmarks/*.json", ":!*.md"]  # to git: all but these
+__all__ = ["commit", "evaluation_facts", "evaluation_text", "hardware"]
+
+CODE = [".", ":!benchmarks/*.json", ":!*.md"]  # for git: everything but results and pages
 
 
 def evaluation_facts(
     result: Evaluation, split: Split, model: Path, device: str = "cpu", flags: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Error rates with all that one must know to quote them; `flags` are the other ones given."""
+    """Return error rates with everything needed to quote them; `flags` go into the command."""
     return {
         "command": _command(split, model, flags),
         "commit": commit(),
@@ -30,7 +32,7 @@ def evaluation_facts(
         "split": split.name,
         "label_source": result.label_source,
         **_error_facts(result),
-        "left_out": len(result.left_out),  # utterances that cannot be read
+        "left_out": len(result.left_out),  # unreadable utterances
         **({"left_out_because": [reason for _, reason in sorted(result.left_out.items())]}
            if result.left_out else {}),
         "outside_vocabulary": result.outside_vocabulary,  # utterances
@@ -39,7 +41,7 @@ def evaluation_facts(
 
 
 def _command(split: Split, model: Path, flags: Sequence[str]) -> str:
-    """What to type to see the same again."""
+    """Return the command that reproduces the evaluation."""
     words = ["ramospeech", "evaluate", "--data_type", split.corpus, "--split", split.name]
     words += [] if model == SHIPPED_MODEL else ["--model", str(model)]
     return shlex.join([*words, *flags])
@@ -59,30 +61,29 @@ def _count_facts(counts: ErrorCounts) -> dict[str, Any]:
 
 
 def _rounded(rate: float) -> float | None:
-    """Four digits; nothing where there was nothing to count (JSON has no NaN)."""
+    """Round to four digits; None for NaN, which JSON lacks."""
     return None if math.isnan(rate) else round(rate, 4)
 
 
 def evaluation_text(result: Evaluation, split: Split, model: Path, confusions: int = 10) -> str:
-    """The same as lines to read, with the tones and the syllables most often confused."""
+    """Return the same as lines, with the confusions of tones and the most frequent of syllables."""
     lines = [
         (f"{model.name} on {split.corpus} {split.name}: {result.utterances} utterances; "
          f"labels: {result.label_source}"),
         *_left_out_lines(result), *_error_lines(result), *_inside_lines(result),
-        "", "tone said, tone heard:", *_tone_table(result),
+        "", "tones (rows: reference, columns: hypothesis):", *_tone_table(result),
     ]
     if result.confusions and confusions:
-        lines += ["", "most often confused:"]
-        for (said, heard), count in result.confusions.most_common(confusions):
-            lines.append(f"  {said:>7} heard as {heard:7} {count:4} ×")
+        lines += ["", "most frequent confusions (reference -> hypothesis):"]
+        for (reference, hypothesis), count in result.confusions.most_common(confusions):
+            lines.append(f"  {reference:>7} -> {hypothesis:7} {count:4} ×")
     return "\n".join(lines)
 
 
 def _left_out_lines(result: Evaluation) -> list[str]:
-    """Recordings that are in no figure."""
     if not result.left_out:
         return []
-    return [f"{len(result.left_out)} more are left out, because they cannot be read:",
+    return [f"{len(result.left_out)} more are left out: their recordings cannot be read:",
             *(f"  {reason}" for _, reason in sorted(result.left_out.items()))]
 
 
@@ -94,7 +95,7 @@ def _error_lines(result: Evaluation) -> list[str]:
 def _inside_lines(result: Evaluation) -> list[str]:
     if result.inside is None:
         return []
-    return [(f"{result.outside_vocabulary} utterances hold a syllable outside the model's vocabulary; "
+    return [(f"{result.outside_vocabulary} utterances have an out-of-vocabulary syllable; "
              f"the {result.inside.utterances} others:"),
             *_error_lines(result.inside)]
 
@@ -107,29 +108,29 @@ def _count_line(name: str, counts: ErrorCounts) -> str:
 
 def _tone_line(result: Evaluation) -> str:
     if math.isnan(result.tone_error_rate):
-        return f"{'tones':16}      - no base syllable was right"
-    return f"{'tones':16} {result.tone_error_rate:6.1%} wrong where the base syllable is right"
+        return f"{'tones':16}      - no base syllable is correct"
+    return f"{'tones':16} {result.tone_error_rate:6.1%} wrong if the base syllable is correct"
 
 
 def _tone_table(result: Evaluation) -> list[str]:
     tones = range(1, 6)  # 5 is the neutral tone
-    rows = ["  said  heard" + "".join(f"{tone:6}" for tone in tones)]
-    for said in tones:
-        counts = "".join(f"{result.tone_confusions[said, heard]:6}" for heard in tones)
-        rows.append(f"  {said:4}       {counts}")
+    rows = ["      " + "".join(f"{tone:6}" for tone in tones)]
+    for reference in tones:
+        counts = "".join(f"{result.tone_confusions[reference, hypothesis]:6}" for hypothesis in tones)
+        rows.append(f"  {reference:4}{counts}")
     return rows
 
 
 def commit() -> str:
-    """The commit of the code that runs, with `+changes` where the tree differs from it in what counts.
+    """Return the commit of the running code, with `+changes` if the working tree differs from it.
 
-    Results and README are written by what is measured, and change nothing in it.
+    Results and pages do not count: the measured code writes them.
     """
-    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps inside some other repository
+    if not (PACKAGE.parent / ".git").exists():  # installed, perhaps inside another repository
         return "unknown"
     try:
         name = _git("describe", "--always", "--abbrev=10")
-        return name + ("+changes" if _git("diff", "HEAD", "--name-only", "--", *WHAT_COUNTS) else "")
+        return name + ("+changes" if _git("diff", "HEAD", "--name-only", "--", *CODE) else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
