@@ -10,6 +10,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 REPLACED = {  # a pattern, in any case, and what to write instead
     r"inventor(y|ies)": "vocabulary",
     r"flat[ _-]?start(s|ed|ing)?\b": "uniform segmentation",
+    r"aggregations?\b(?! cross-entropy)": "ACE (aggregation cross-entropy)",
     r"breakdowns?\b": "error analysis",
     r"\bstopping\b": "signal handling",
 }
