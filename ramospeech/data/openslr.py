@@ -26,7 +26,7 @@ from ramospeech.data.staging import (
     contains_other_files, move_into_place, staging_folder, staging_path,
 )
 from ramospeech.data.unpacking import DAMAGE, unpack_stream
-from ramospeech.utils.files import brief
+from ramospeech.utils.files import MEGABYTE, brief
 
 __all__ = ["MIRRORS", "Archive", "check", "download", "fetch", "unpack"]
 
@@ -36,7 +36,6 @@ MIRRORS = {  # the same files
     "eu": "https://openslr.elda.org/resources",
     "cn": "https://openslr.magicdatatech.com/resources",
 }
-CHUNK = 1 << 16  # bytes
 RESUME = "run the command again to resume, if necessary with another --mirror"
 
 
@@ -112,7 +111,9 @@ def fetch(archive: Archive, path: Path, mirror: str = "main") -> None:
         raise CorpusError(f"no mirror {mirror!r}; there are {', '.join(MIRRORS)}, or an address")
     url = f"{MIRRORS.get(mirror, mirror)}/{archive.page}/{archive.file}"
     try:
-        with _part(path).open("ab", buffering=0) as file, _progress(archive, file.tell()) as bar:
+        with _part(path).open("ab", buffering=0) as file, \
+                tqdm(desc=archive.file, total=archive.size, initial=file.tell(), unit="B",
+                     unit_scale=True) as bar:
             download_rest(url, file, archive.size, bar)
     except (CorpusError, OSError) as error:
         reason = str(error) if isinstance(error, CorpusError) else brief(error)
@@ -120,10 +121,6 @@ def fetch(archive: Archive, path: Path, mirror: str = "main") -> None:
         raise CorpusError(f"{url}: {reason}; {have:,} of {archive.size:,} bytes are in "
                           f"{_part(path)}: {RESUME}") from None
     _part(path).replace(path)
-
-
-def _progress(archive: Archive, start: int) -> "tqdm[NoReturn]":
-    return tqdm(desc=archive.file, total=archive.size, initial=start, unit="B", unit_scale=True)
 
 
 def check(archive: Archive, path: Path) -> None:
@@ -138,7 +135,7 @@ def check(archive: Archive, path: Path) -> None:
 def _md5(path: Path) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with _reading(path, "checking") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(MEGABYTE):
             digest.update(chunk)
     return digest.hexdigest()
 

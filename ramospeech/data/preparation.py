@@ -83,7 +83,7 @@ class Preparation:
 
     def shared(self) -> dict[str, dict[str, int]]:
         """For each pair of splits, how much of the second also occurs in the first."""
-        texts = {name: [_text(item) for item in self.splits[name]] for name in self.names()}
+        texts = {name: [item.hanzi or item.pinyin for item in self.splits[name]] for name in self.names()}
         sets = {split: set(items) for split, items in texts.items()}
         return {
             f"{second} in {first}": {
@@ -108,10 +108,6 @@ class Preparation:
                 for name in self.names()]
         skipped = [f"  {count:17} skipped: {reason}" for count, reason in self.reasons()]
         return "\n".join([*kept, *skipped, *_overlaps(self.shared())])
-
-
-def _text(utterance: Utterance) -> str:
-    return utterance.hanzi or utterance.pinyin
 
 
 def _by(speakers: int) -> str:

@@ -10,9 +10,10 @@ import zlib
 from pathlib import Path
 from typing import IO
 
+from ramospeech.utils.files import MEGABYTE
+
 __all__ = ["DAMAGE", "unpack_stream"]
 
-CHUNK = 1 << 16  # bytes
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError)  # of a damaged archive
 
 
@@ -30,7 +31,7 @@ def unpack_stream(packed: IO[bytes], folder: Path, depth: int = 0) -> None:
                 unpack_stream(archive, inside.parent, depth + 1)
             else:
                 tar.extract(member, folder, filter=_plain_file)
-        while plain.read(CHUNK):  # gzip verifies its checksum only at the end
+        while plain.read(MEGABYTE):  # gzip verifies its checksum only at the end
             pass
 
 
