@@ -11,7 +11,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
 from torchaudio.functional import resample
 
 from ramospeech.audio.features import log_spectrogram
@@ -60,21 +59,21 @@ def draw_splicing() -> None:
 def draw_training_counts() -> None:
     """Draw the error rate on dev words by how often a syllable occurred in training."""
     words, dev = open_split("audio-cmn", "train"), open_split("audio-cmn", "dev")
-    heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
+    counts = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     for offset, (name, path) in zip((-0.2, 0.2), MODELS.items()):
         model, vocabulary, _ = load_model(path)
         pairs = [(dev.utterances[index].syllables, result.syllables)
                  for index, result in recognise_split(model, vocabulary, dev)]
-        groups = error_by_training_count(pairs, heard)
+        groups = error_by_training_count(pairs, counts)
         print(name, *(f"{group.label}: {group.rate:.1%} of {group.syllables}" for group in groups),
               sep="; ")
         axis.bar([place + offset for place in range(len(groups))],
                  [100 * group.rate for group in groups], width=0.4, label=name)
     axis.set_xticks(range(len(groups)), [group.label for group in groups])
-    axis.set(xlabel="times that training heard the syllable in words", ylabel="% not recognised")
+    axis.set(xlabel="occurrences of the syllable in the training words", ylabel="% not recognised")
     axis.legend()
-    figure.savefig(FOLDER / "times-heard.png", dpi=110)
+    figure.savefig(FOLDER / "training-counts.png", dpi=110)
 
 
 def draw_curves() -> None:
