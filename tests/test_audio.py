@@ -1,4 +1,4 @@
-"""Recordings of every kind, whole and broken, written here and read back."""
+"""Recordings of every kind, intact and broken, written and read back."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ramospeech.audio.io import (
-    FINEST_RATIO, SAMPLE_RATE, AudioError, _simple_ratio, audio_seconds, check_waveform, load_audio,
+    MAX_RATIO_TERM, SAMPLE_RATE, AudioError, _simple_ratio, audio_seconds, check_waveform, load_audio,
     read_blocks, resample,
 )
 from ramospeech.audio.reader import RATES
@@ -30,7 +30,7 @@ def tone(hertz: float, rate: int, seconds: float = 0.5, amplitude: float = 0.5) 
 
 
 def voice(samples: int = 4000) -> np.ndarray:
-    """A sound that compresses as badly as speech does."""
+    """A sound that compresses as poorly as speech."""
     noise = np.random.default_rng(0).standard_normal(samples)
     return 0.05 * noise + 0.3 * np.sin(2 * np.pi * 300 * np.arange(samples) / SAMPLE_RATE)
 
@@ -41,7 +41,7 @@ def loudest_hertz(waveform: torch.Tensor) -> float:
 
 
 def refusal(path: Path) -> str:
-    """Why `load_audio` refuses a file; it must name the file."""
+    """Return the reason why `load_audio` rejects a file; the error must name the file."""
     with pytest.raises(AudioError) as caught:
         load_audio(path)
     message = str(caught.value)
@@ -49,7 +49,7 @@ def refusal(path: Path) -> str:
     return message.removeprefix(f"{path}: ")
 
 
-# Whole files
+# Intact files
 
 
 @pytest.mark.parametrize("extension", FORMATS)
@@ -112,7 +112,7 @@ def test_any_rate_keeps_length_and_frequency(rate):
 @given(rate=st.sampled_from(RATES) | st.integers(15_000, 17_000))
 def test_ratios_are_small_and_near(rate):
     old, new = _simple_ratio(rate, SAMPLE_RATE)
-    assert 1 <= old <= FINEST_RATIO and 1 <= new <= FINEST_RATIO
+    assert 1 <= old <= MAX_RATIO_TERM and 1 <= new <= MAX_RATIO_TERM
     assert old / new == pytest.approx(rate / SAMPLE_RATE, rel=1e-3)
 
 
@@ -129,7 +129,7 @@ def test_resampling_equals_the_sine_itself():
         assert np.abs(waveform - truth)[200:-200].max() < 5e-3
 
 
-def test_what_lies_above_8_khz_is_removed_and_not_folded_down():
+def test_what_is_above_8_khz_is_removed_and_not_aliased():
     waveform = resample(torch.from_numpy(tone(12_000, 48_000)).float(), 48_000)
     assert waveform[200:-200].abs().max() < 0.01
 
@@ -140,7 +140,7 @@ def test_16_khz_is_left_alone():
 
 
 @pytest.mark.parametrize("rate", [1, 999, 1_000_001, 2_000_000_000])
-def test_rates_of_no_recording(tmp_path, rate):
+def test_implausible_rates(tmp_path, rate):
     path = tmp_path / "odd.wav"
     soundfile.write(path, voice(), SAMPLE_RATE)
     content = bytearray(path.read_bytes())
@@ -164,7 +164,7 @@ def test_channels_are_averaged(tmp_path):
     (-1.1 * voice(), -1.1 * voice()),  # the louder one
     (0.3 - 0.9 * voice(), voice()),  # with an offset
 ])
-def test_of_channels_that_cancel_the_loudest_is_heard(tmp_path, right, heard):
+def test_of_channels_that_cancel_the_loudest_is_used(tmp_path, right, heard):
     path = tmp_path / "opposite.wav"
     soundfile.write(path, np.stack([voice(), right], axis=1), SAMPLE_RATE, subtype="FLOAT")
     assert np.allclose(load_audio(path), heard, atol=1e-6)
@@ -172,7 +172,7 @@ def test_of_channels_that_cancel_the_loudest_is_heard(tmp_path, right, heard):
 
 
 def test_two_voices_on_two_channels_are_both_heard(tmp_path):
-    """Even if the first ten seconds, and each bit, are of one of them."""
+    """Even if the first ten seconds, and every block, are silent on one of them."""
     turns = np.zeros((40 * SAMPLE_RATE, 2))
     turns[:4000, 0], turns[-4000:, 1] = voice(), voice()
     path = tmp_path / "turns.wav"
@@ -189,7 +189,7 @@ def test_one_of_six_channels_speaks(tmp_path):
 
 @pytest.mark.parametrize("rate", RATES_OF_RECORDINGS)
 @pytest.mark.parametrize("offset", [0.0, 0.5])
-def test_one_and_the_same_number_is_silence(tmp_path, rate, offset):
+def test_a_constant_is_silence(tmp_path, rate, offset):
     path = tmp_path / "constant.wav"
     soundfile.write(path, np.full(rate, offset), rate)
     assert refusal(path) == "silent"
@@ -241,12 +241,12 @@ def test_check_waveform_returns_what_is_good():
             check_waveform(bad)
 
 
-# Cut off
+# Truncated
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("extension", FORMATS)
-def test_a_cut_anywhere_is_noticed(tmp_path, extension):
+def test_truncation_anywhere_is_detected(tmp_path, extension):
     path = tmp_path / f"whole.{extension}"
     soundfile.write(path, voice(), SAMPLE_RATE)
     whole = path.read_bytes()
@@ -257,7 +257,7 @@ def test_a_cut_anywhere_is_noticed(tmp_path, extension):
         refusal(cut)
 
 
-def test_a_cut_in_any_page_of_an_ogg_file_is_noticed(tmp_path):
+def test_truncation_in_any_page_of_an_ogg_file_is_detected(tmp_path):
     path = tmp_path / "whole.ogg"
     soundfile.write(path, voice(60_000), SAMPLE_RATE)
     whole = path.read_bytes()
@@ -270,12 +270,13 @@ def test_a_cut_in_any_page_of_an_ogg_file_is_noticed(tmp_path):
     assert refusal(path).startswith("truncated: its last page is missing; ")
 
 
-def test_a_cut_wav_says_how_much_is_left(tmp_path):
+def test_a_truncated_wav_says_how_much_is_left(tmp_path):
     path = tmp_path / "cut.wav"
     soundfile.write(path, voice(), SAMPLE_RATE)
     path.write_bytes(path.read_bytes()[:44 + 3000])
-    way_out = f"get it again, or keep what is there: ffmpeg -i {path} -ar 16000 -ac 1 {tmp_path}/cut-16k.wav"
-    assert refusal(path) == f"truncated: 3000 of 8000 bytes of samples; {way_out}"
+    command = f"ffmpeg -i {path} -ar 16000 -ac 1 {tmp_path}/cut-16k.wav"
+    advice = f"download it again, or keep what is left: {command}"
+    assert refusal(path) == f"truncated: 3000 of 8000 bytes of samples; {advice}"
     with pytest.raises(AudioError, match="truncated"):
         audio_seconds(path)
 
@@ -297,7 +298,7 @@ def test_what_comes_before_a_break_is_read_of_several_channels_as_of_one(tmp_pat
 
 
 @pytest.mark.parametrize("form", ["WAV", "AIFF", "AU", "W64", "RF64", "CAF", "WAVEX"])
-def test_a_cut_is_told_in_every_container(tmp_path, form):
+def test_truncation_is_detected_in_every_container(tmp_path, form):
     path = tmp_path / "cut.wav"
     soundfile.write(path, voice(), SAMPLE_RATE, format=form, subtype="PCM_16")
     whole = path.read_bytes()
@@ -309,7 +310,7 @@ def test_a_cut_is_told_in_every_container(tmp_path, form):
             audio_seconds(path)
 
 
-# Ogg: what ends without saying so
+# Ogg without an end-of-stream flag
 
 
 def pages_of(content: bytes) -> list[bytes]:
@@ -318,7 +319,7 @@ def pages_of(content: bytes) -> list[bytes]:
 
 
 def checksum(page: bytes) -> bytes:
-    """Bit by bit, as Ogg's specification has it."""
+    """Bit by bit, as in Ogg's specification."""
     register = 0
     for byte in page[:22] + bytes(4) + page[26:]:
         register ^= byte << 24
@@ -328,7 +329,7 @@ def checksum(page: bytes) -> bytes:
 
 
 def unmarked(page: bytes) -> bytes:
-    """A page that does not say that it is the last."""
+    """A page without its end-of-stream flag."""
     page = page[:5] + bytes([page[5] & ~4]) + page[6:]
     return page[:22] + checksum(page) + page[26:]
 
@@ -346,7 +347,7 @@ def test_ogg_without_an_end_mark(tmp_path, subtype):
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 def test_ogg_that_ends_with_any_page(tmp_path, subtype):
-    """A recorder that was switched off."""
+    """As from a recorder that was switched off."""
     path = tmp_path / "whole.ogg"
     soundfile.write(path, voice(60_000), SAMPLE_RATE, format="OGG", subtype=subtype)
     whole, pages = load_audio(path), pages_of(path.read_bytes())
@@ -354,31 +355,31 @@ def test_ogg_that_ends_with_any_page(tmp_path, subtype):
     for count in range(3, len(pages) + 1):
         path.write_bytes(b"".join(pages[:count]))
         part = load_audio(path)
-        same = min(len(part) - 2000, 50_000)  # near an end a codec does as it likes
+        same = min(len(part) - 2000, 50_000)  # codecs differ near the end
         assert len(part) <= len(whole) and np.allclose(part[:same], whole[:same], atol=1e-5)
         lengths.append(len(part))
     assert lengths == sorted(set(lengths)) and lengths[-1] == 60_000
 
 
-def test_junk_behind_ogg_is_not_read(tmp_path):
+def test_junk_after_ogg_is_not_read(tmp_path):
     path = tmp_path / "junk.ogg"
     soundfile.write(path, voice(), SAMPLE_RATE)
     path.write_bytes(path.read_bytes() + b"junk" * 100)
     assert len(load_audio(path)) == 4000
 
 
-def test_joined_ogg_files_are_told(tmp_path):
-    """libsndfile would read the first."""
+def test_concatenated_ogg_files_raise(tmp_path):
+    """libsndfile would read only the first."""
     parts = []
     for name in ("first.ogg", "second.ogg"):
         soundfile.write(tmp_path / name, voice(), SAMPLE_RATE)
         parts.append((tmp_path / name).read_bytes())
     assert parts[0][14:18] != parts[1][14:18]  # each stream has its number
     (tmp_path / "both.ogg").write_bytes(b"".join(parts))
-    assert refusal(tmp_path / "both.ogg").startswith("several recordings joined")
+    assert refusal(tmp_path / "both.ogg").startswith("several recordings concatenated")
 
 
-# RIFF headers as programs in the wild write them
+# RIFF headers as real programs write them
 
 
 def riff(*chunks: tuple[bytes, bytes, int], size: int | None = None) -> bytes:
@@ -409,7 +410,7 @@ def test_a_recorder_that_never_wrote_the_length(tmp_path, size):
     assert audio_seconds(path) == 0.25
 
 
-def test_an_empty_wav_with_a_list_behind_is_empty(tmp_path):
+def test_an_empty_wav_followed_by_a_list_is_empty(tmp_path):
     path = tmp_path / "empty.wav"
     path.write_bytes(riff((b"fmt ", FORMAT, 16), (b"data", b"", 0), (b"LIST", b"x" * 400, 400)))
     assert refusal(path) == "empty: no samples"
@@ -447,7 +448,7 @@ def test_other_chunks(tmp_path, before, after):
     assert len(load_audio(path)) == 4000
 
 
-def test_a_cut_behind_another_chunk_is_noticed(tmp_path):
+def test_truncation_after_another_chunk_is_detected(tmp_path):
     path = tmp_path / "cut.wav"
     chunks = [(b"fmt ", FORMAT, 16), (b"LIST", b"x" * 12, 11), (b"data", SAMPLES, len(SAMPLES))]
     path.write_bytes(riff(*chunks)[:-100])
@@ -461,7 +462,7 @@ def test_big_endian_and_64_bit_wav(tmp_path):
         assert len(load_audio(path)) == 4000
 
 
-# Not a recording at all
+# Not audio
 
 
 def test_missing_file(tmp_path):
@@ -498,9 +499,9 @@ def test_text(tmp_path, name):
     (b"#!AMR\n" + bytes(100), "a.wav", "an AMR recording"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(100), "a.mp3", "a Windows Media file"),
     (b"\xff\xf1\x50\x80" + bytes(100), "a.mp3", "an AAC recording"),
-    (b"\0\1\2" * 200, "a.wav", "read are WAV, FLAC, Ogg (Vorbis, Opus), MP3"),
+    (b"\0\1\2" * 200, "a.wav", "supported formats are WAV, FLAC, Ogg (Vorbis, Opus), MP3"),
 ])
-def test_what_is_no_recording_is_named_with_what_mends_it(tmp_path, begin, name, reason):
+def test_other_files_are_described_with_a_remedy(tmp_path, begin, name, reason):
     path = tmp_path / name
     path.write_bytes(begin)
     message = refusal(path)
@@ -548,7 +549,7 @@ def test_a_name_too_long(tmp_path):
 # Notices
 
 
-def test_a_low_rate_is_said_once_a_command_and_not_to_standard_output(tmp_path, capsys):
+def test_a_low_rate_is_logged_once_per_command_and_not_to_standard_output(tmp_path, capsys):
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, voice(16_000), 8000)
     LOGGER.handlers = [logging.NullHandler()]
@@ -561,14 +562,14 @@ def test_a_low_rate_is_said_once_a_command_and_not_to_standard_output(tmp_path, 
             list(read_blocks(tmp_path / name, 1))
         out, err = capsys.readouterr()
         assert out == "" and err.count("\n") == 1
-        assert "a.wav: 8000 samples a second hold no sound above 4000 Hz" in err
+        assert "a.wav: a sample rate of 8000 Hz holds no sound above 4000 Hz" in err
     soundfile.write(tmp_path / "c.wav", voice(), SAMPLE_RATE)
     load_audio(tmp_path / "c.wav")
     assert capsys.readouterr().err == ""
     LOGGER.handlers = [logging.NullHandler()]
 
 
-# Damage
+# Corrupted
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -576,7 +577,7 @@ def test_a_low_rate_is_said_once_a_command_and_not_to_standard_output(tmp_path, 
     extension=st.sampled_from(FORMATS),
     damage=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=6),
 )
-def test_damage_gives_a_waveform_or_a_named_error(tmp_path, extension, damage):
+def test_corruption_gives_a_waveform_or_an_error_that_names_the_file(tmp_path, extension, damage):
     path = tmp_path / f"whole.{extension}"
     if not path.exists():
         soundfile.write(path, voice(), SAMPLE_RATE)

@@ -40,7 +40,7 @@ def encode(tmp_path, rate: int = 16_000, channels: int = 1, mode: str = "VARIABL
 
 
 def frames_of(content: bytes) -> list[bytes]:
-    """The frames of a file that holds nothing else; the first is a header."""
+    """The frames of a file that has nothing else; the first is an info frame."""
     places = [0]
     while places[-1] < len(content):
         places.append(places[-1] + parse_header(content[places[-1]:places[-1] + 4]).size)
@@ -48,7 +48,7 @@ def frames_of(content: bytes) -> list[bytes]:
 
 
 def hear(tmp_path, content: bytes, seconds: float = 0.3) -> np.ndarray:
-    """What is read of a file, at its own rate; at once and in blocks, and as long as is said."""
+    """The samples of a file at its own rate; read at once and in blocks, and of the length reported."""
     path = tmp_path / "test.wav"  # the content decides, not the name
     path.write_bytes(content)
     blocks, rates = zip(*read_blocks(path, seconds))
@@ -88,7 +88,7 @@ def test_a_file_without_its_header_is_as_long_as_its_frames(tmp_path, rate, chan
     (ID3, b""), (ID3 + ID3, b""), (b"", ID3V1), (ID3, APE + ID3V1), (b"", NOISE), (b"", bytes(5000)),
     (b"", b"\xff" * 500), (NOISE, b""), (bytes(2000), APE),
 ])
-def test_what_lies_around_the_frames_is_no_sound(tmp_path, front, behind, capfd):
+def test_data_around_the_frames_is_ignored(tmp_path, front, behind, capfd):
     content = encode(tmp_path)
     _, *frames = frames_of(content)
     whole, bare = hear(tmp_path, content), hear(tmp_path, b"".join(frames))
@@ -97,7 +97,7 @@ def test_what_lies_around_the_frames_is_no_sound(tmp_path, front, behind, capfd)
     assert capfd.readouterr().err == ""  # a decoder that meets tags says so
 
 
-def test_damage_in_the_middle_costs_no_more_than_itself(tmp_path):
+def test_damage_in_the_middle_loses_only_itself(tmp_path):
     _, *frames = frames_of(encode(tmp_path))
     bare = hear(tmp_path, b"".join(frames))
     mended = hear(tmp_path, b"".join([*frames[:20], NOISE, *frames[20:]]))
@@ -112,8 +112,8 @@ def test_a_long_file_has_no_seams(tmp_path):
     assert len(hear(tmp_path, content, seconds=1)) == 20 * 44_100
 
 
-def test_joined_files_are_read_to_the_end(tmp_path):
-    """As players do, with a header that states how long the first one is."""
+def test_concatenated_files_are_read_to_the_end(tmp_path):
+    """As players do, although the info frame states the length of the first one."""
     content = encode(tmp_path)
     whole = hear(tmp_path, content)
     for joined in (content + content, ID3 + content + ID3V1 + ID3 + content + ID3V1):
@@ -146,7 +146,7 @@ def test_a_header_of_another_encoder(tmp_path):
 
 @pytest.mark.parametrize("rate", RATES)
 def test_free_format(tmp_path, rate):
-    """Frames of a size that no header states: they sound the same with their kilobits left out."""
+    """Frames without a stated bit rate decode to the same samples."""
     _, *frames = frames_of(encode(tmp_path, rate, mode="CONSTANT"))
     free = [frame[:2] + bytes([frame[2] & 0x0F]) + frame[3:] for frame in frames]
     assert np.array_equal(hear(tmp_path, b"".join(free)), hear(tmp_path, b"".join(frames)))
@@ -169,10 +169,10 @@ def test_mp2(tmp_path):
     assert sum(len(block) for block, _ in read_blocks(path, 0.1)) == 50 * 1152
 
 
-# Cut off
+# Truncated
 
 
-def test_a_cut_in_any_frame_is_told(tmp_path):
+def test_truncation_in_any_frame_is_detected(tmp_path):
     content = encode(tmp_path)
     header, *frames = frames_of(content)
     bare = b"".join(frames)
@@ -187,7 +187,7 @@ def test_a_header_alone_is_empty(tmp_path):
     assert refusal(tmp_path, header)
 
 
-def test_a_rate_that_changes_is_told(tmp_path):
+def test_a_changing_sample_rate_raises(tmp_path):
     first, second = encode(tmp_path, 16_000), encode(tmp_path, 22_050)
     message = refusal(tmp_path, first + second)
-    assert message.startswith("its rate or number of channels changes on the way")
+    assert message.startswith("its sample rate or number of channels changes")

@@ -1,4 +1,4 @@
-"""Long recordings in segments: cut in pauses, nothing lost, little held."""
+"""Long recordings in segments: cut at pauses, nothing lost, little memory."""
 
 import tracemalloc
 from itertools import pairwise
@@ -37,7 +37,7 @@ def long_recording(tmp_path):
     return tmp_path / "long.wav", samples, spoken
 
 
-def test_cut_in_pauses_and_nothing_lost(long_recording):
+def test_cuts_are_in_pauses_and_nothing_is_lost(long_recording):
     path, samples, spoken = long_recording
     parts = [part for part, rate in segmentation._cut(path)]
     np.testing.assert_array_equal(np.concatenate(parts), samples)
@@ -46,7 +46,7 @@ def test_cut_in_pauses_and_nothing_lost(long_recording):
     assert not any(start < place < end for place in places for start, end in spoken)
 
 
-def test_segments_begin_where_they_say(long_recording):
+def test_segments_start_where_they_say(long_recording):
     path, _, _ = long_recording
     found = list(read_segments(path))
     assert found[0].start == 0
@@ -70,7 +70,7 @@ def test_a_short_recording_is_whole(tmp_path, name, rate, channels):
 
 
 def test_an_hour_is_never_in_memory(tmp_path, monkeypatch):
-    """What is held does not grow with the recording."""
+    """Memory does not grow with the recording."""
     def peak(minutes: int) -> int:
         with soundfile.SoundFile(tmp_path / "a.wav", "w", RATE, 1) as file:
             for seed in range(minutes):
@@ -86,7 +86,7 @@ def test_an_hour_is_never_in_memory(tmp_path, monkeypatch):
     assert many < 1.5 * few and many < 30 * 60 * RATE * 4 / 2
 
 
-def test_silence_between_is_left_out(tmp_path):
+def test_silence_in_between_is_skipped(tmp_path):
     tone = np.sin(np.arange(30 * RATE) / 5)
     soundfile.write(tmp_path / "a.wav", np.concatenate([tone, np.zeros(200 * RATE), tone]), RATE)
     found = list(read_segments(tmp_path / "a.wav"))
@@ -112,7 +112,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_named_as_ever(tmp_path, name):
+def test_broken_files_raise_the_same_errors_as_load_audio(tmp_path, name):
     BROKEN[name](tmp_path / name)
     with pytest.raises(AudioError) as expected:
         load_audio(tmp_path / name)
@@ -131,7 +131,7 @@ def test_long_silence_and_short_sound(tmp_path):
 
 
 @given(st.integers(0, 1000))
-def test_the_quietest_place_by_looking_everywhere(seed):
+def test_the_quietest_place_by_brute_force(seed):
     rate = 20
     samples = np.random.default_rng(seed).normal(0, 1, round(LONGEST * rate))
     window = round(QUIET * rate)

@@ -1,4 +1,4 @@
-"""Voice augmentation: synthetic voices with known harmonics and resonances come out where they should."""
+"""Voice augmentation on synthetic voices with known harmonics and resonances."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def resonance_bin(spectrogram: torch.Tensor) -> float:
     return float((power * torch.arange(BINS)).sum() / power.sum())
 
 
-def test_a_voice_left_as_it_is_stays():
+def test_factors_of_one_change_nothing():
     spectrogram = log_spectrogram(a_vowel())
     assert torch.allclose(change_voice(spectrogram, 1.0, 1.0, 1.0), spectrogram, atol=1e-4)
 
@@ -73,7 +73,7 @@ def test_tempo_changes_the_length_and_keeps_the_ends(tempo, frames):
     assert torch.allclose(changed[[0, -1]], spectrogram[[0, -1]], atol=1e-4)
 
 
-def test_tempo_reads_between_the_frames():
+def test_tempo_interpolates_between_frames():
     ramp = torch.arange(21.0)[:, None].expand(21, BINS)
     assert torch.allclose(change_tempo(ramp, 0.5)[:, 0], torch.linspace(0, 20, 42), atol=1e-4)
 
@@ -114,30 +114,30 @@ def test_pauses_are_long_and_short_and_twelve_frames_on_average():
 
 
 @given(seeds, st.integers(1, 150))
-def test_a_disguise_leaves_enough_frames(seed, least_frames):
+def test_enough_frames_are_left(seed, min_frames):
     spectrogram = log_spectrogram(a_vowel(seconds=1.0))
-    changed = augment_voice(spectrogram, np.random.default_rng(seed), least_frames)
-    assert min(least_frames, len(spectrogram)) <= len(changed)
+    changed = augment_voice(spectrogram, np.random.default_rng(seed), min_frames)
+    assert min(min_frames, len(spectrogram)) <= len(changed)
     assert changed.shape[1] == BINS and torch.isfinite(changed).all()
     assert (changed >= SILENCE - 1e-4).all()
 
 
 @given(seeds)
-def test_a_seed_decides_the_disguise(seed):
+def test_a_seed_decides_the_result(seed):
     spectrogram = log_spectrogram(a_vowel())
     kept = spectrogram.clone()
     one, other = (augment_voice(spectrogram, np.random.default_rng(seed)) for _ in range(2))
     assert torch.equal(one, other) and torch.equal(spectrogram, kept)
 
 
-def test_silence_can_be_disguised():
-    """What a broken microphone gives: no speech to keep, nothing to scale the noise by."""
+def test_silence_can_be_augmented():
+    """As from a broken microphone: no speech to keep, nothing to scale the noise by."""
     for seed in range(20):
         spectrogram = torch.full((40, BINS), SILENCE)
         assert torch.isfinite(augment_voice(spectrogram, np.random.default_rng(seed))).all()
 
 
-def test_disguises_differ():
+def test_results_differ():
     spectrogram = log_spectrogram(a_vowel(seconds=1.0))
     lengths = {len(augment_voice(spectrogram, np.random.default_rng(seed))) for seed in range(30)}
     assert len(lengths) > 10
@@ -145,7 +145,7 @@ def test_disguises_differ():
     assert TEMPOS[0] < 1 < TEMPOS[1]
 
 
-def test_a_room_keeps_its_frames_and_adds_an_echo_only_afterwards():
+def test_a_room_keeps_its_frames_and_reverberates_only_afterwards():
     spectrogram = torch.full((60, BINS), SILENCE)
     spectrogram[30] = 2.0
     before, after = [], []

@@ -1,4 +1,4 @@
-"""From a file to a waveform to features: reading, segmentation, spectrograms, pitch, augmentation.
+"""Audio: reading files, segmentation, spectrograms, pitch, augmentation.
 
 May import `config` and `utils`.
 """

@@ -1,7 +1,6 @@
-"""Changes that leave the words of a recording as they are: more data from the same recordings.
+"""Data augmentation that keeps the labels: speed perturbation and SpecAugment.
 
-Every choice comes from the random generator that is passed in, so the same seed gives the same
-changes.
+All randomness comes from the generator passed in, so the same seed gives the same result.
 """
 
 import numpy as np
@@ -9,19 +8,21 @@ from torch import Tensor
 
 from ramospeech.audio.io import SAMPLE_RATE, resample
 
+__all__ = ["SPEEDS", "change_speed", "random_speed", "spec_augment"]
+
 SPEEDS = (0.9, 1.0, 1.1)  # Ko et al., "Audio augmentation for speech recognition", 2015
 
 
 def change_speed(waveform: Tensor, speed: float) -> Tensor:
     """Play `(samples,)` `speed` times as fast: shorter and higher, or longer and lower.
 
-    As a tape does: the samples are taken for those of a recording at another rate.
+    Like a tape: the samples are resampled as if recorded at another rate.
     """
     return resample(waveform, round(SAMPLE_RATE * speed))
 
 
 def random_speed(waveform: Tensor, rng: np.random.Generator) -> Tensor:
-    """One of three speeds, each as likely as the others."""
+    """Change the speed by one of three equally likely factors."""
     return change_speed(waveform, SPEEDS[rng.integers(len(SPEEDS))])
 
 
@@ -33,11 +34,11 @@ def spec_augment(
     time_masks: int = 2,
     time_width: int = 10,
 ) -> Tensor:
-    """Blot out random bands of bins and spans of frames (Park et al. 2019, arXiv:1904.08779).
+    """SpecAugment: mask random bands of bins and spans of frames (Park et al. 2019, arXiv:1904.08779).
 
-    `features` is `(frames, bins)`, normalised, so that 0 is the mean of them all. A mask is up to
-    `frequency_width` bins or `time_width` frames wide, and never over a fifth of the frames.
-    Returns a changed copy.
+    `features` is `(frames, bins)`, normalised, so 0 is their mean. A mask is at most
+    `frequency_width` bins or `time_width` frames wide, and at most a fifth of the frames. Returns a
+    copy.
     """
     features = features.clone()
     frames, bins = features.shape

@@ -1,7 +1,7 @@
-"""How many bytes of samples the header of a recording states, and how many there are.
+"""Compare the number of sample bytes in a header with the number in the file.
 
-libsndfile reads files that were cut off without a word, and nothing of a WAV file whose recorder
-was switched off before it wrote the lengths.
+libsndfile reads truncated files without an error, and reads nothing from a WAV file whose recorder was
+switched off before it wrote the lengths.
 """
 
 import shutil
@@ -9,20 +9,22 @@ import struct
 from tempfile import TemporaryFile
 from typing import BinaryIO, Literal, NamedTuple
 
-UNKNOWN = 0xFFFFFFFF  # the largest number that 4 bytes hold
-ENDLESS = 0x7FFFF000  # a header of 4 bytes that never learnt its length states this or more,
-ENDLESS_64 = 1 << 62  # and one of 8 bytes this
-TAKEN_LITERALLY = {b"RIFF", b"RIFX", b"RF64", b".snd", b"caff"}  # where libsndfile believes a length of 0
+__all__ = ["Sound", "check_sound", "find_sound", "finished_copy", "is_unfinished", "patched_copy"]
+
+UNKNOWN = 0xFFFFFFFF  # the largest 32-bit number
+OPEN_32 = 0x7FFFF000  # streaming writers put this or more into a 32-bit length field,
+OPEN_64 = 1 << 62  # and this or more into a 64-bit one
+ZERO_MEANS_EMPTY = {b"RIFF", b"RIFX", b"RF64", b".snd", b"caff"}  # libsndfile takes a length of 0 literally
 
 
 class Layout(NamedTuple):
-    """How a file consists of chunks, each with its name, the bytes that follow it, and these."""
+    """The chunk layout of a container format: each chunk has a name, a size and content."""
 
     start: int  # bytes before the first chunk
-    header: str  # of a chunk: its name and size, as for the module struct
-    sound: bytes  # the name of the chunk of samples
-    own: int = 0  # bytes of the header that its size counts as well
-    align: int = 2  # chunks begin at multiples of so many bytes
+    header: str  # struct format of a chunk's name and size
+    sound: bytes  # name of the sample chunk
+    own: int = 0  # header bytes included in the size
+    align: int = 2  # chunks start at multiples of this
 
 
 RIFF = Layout(12, "<4sI", b"data")
@@ -37,16 +39,16 @@ LAYOUTS = {
 
 
 class Sound(NamedTuple):
-    """The samples in a file."""
+    """Location and size of the samples in a file."""
 
-    start: int  # bytes before them
-    stated: int  # bytes
-    there: int  # bytes, at most
-    field: slice  # where the header states how many there are
+    start: int  # byte offset
+    stated: int  # bytes according to the header
+    actual: int  # bytes to the end of the file
+    field: slice  # position of the length in the header
 
 
 def find_sound(file: BinaryIO, size: int) -> Sound | None:
-    """Where the samples of an open file of so many bytes are; None where its header does not tell."""
+    """Return where the samples of an open file of `size` bytes are; None if its header is unknown."""
     file.seek(0)
     begin = file.read(40)
     if begin[:4] == b".snd" and len(begin) >= 12:  # AU
@@ -60,35 +62,35 @@ def find_sound(file: BinaryIO, size: int) -> Sound | None:
 
 
 def check_sound(sound: Sound) -> None:
-    """Raise ValueError where a recording was cut off; not where its length was left open."""
-    is_open = sound.stated >= (ENDLESS_64 if sound.stated > UNKNOWN else ENDLESS)
-    if sound.there < sound.stated and not is_open:
-        raise ValueError(f"truncated: {sound.there} of {sound.stated} bytes of samples")
+    """Raise ValueError if a recording is truncated, but not if its length was left open."""
+    is_open = sound.stated >= (OPEN_64 if sound.stated > UNKNOWN else OPEN_32)
+    if sound.actual < sound.stated and not is_open:
+        raise ValueError(f"truncated: {sound.actual} of {sound.stated} bytes of samples")
 
 
 def is_unfinished(file: BinaryIO, sound: Sound, size: int) -> bool:
-    """Whether a recorder left the length at 0, and libsndfile would believe it."""
+    """Return whether a recorder left the length at 0 and libsndfile would take the file as empty."""
     file.seek(0)
     kind, stated = struct.unpack("<4sI", file.read(8))
-    is_empty = kind == b"RIFF" and stated + 8 == size  # a header that was finished: no samples
-    return sound.stated == 0 < sound.there and kind in TAKEN_LITERALLY and not is_empty
+    is_empty = kind == b"RIFF" and stated + 8 == size  # a complete header without samples
+    return sound.stated == 0 < sound.actual and kind in ZERO_MEANS_EMPTY and not is_empty
 
 
 def finished_copy(file: BinaryIO, sound: Sound) -> BinaryIO:
-    """A copy whose header says that the samples go on to the end of the file."""
+    """Return a copy whose header says that the samples extend to the end of the file."""
     file.seek(0)
     header = bytearray(file.read(sound.start))
     if header[:4] == b"RF64":
         header[:4] = b"RIFF"
     width = len(header[sound.field])
-    length = min(sound.there, (1 << 8 * width) - 1)  # the largest number means that none is known
+    length = min(sound.actual, (1 << 8 * width) - 1)  # the largest number means unknown
     order: Literal["little", "big"] = "little" if header[:4] == b"RIFF" else "big"
     header[sound.field] = length.to_bytes(width, order)
     return patched_copy(file, 0, bytes(header))
 
 
 def patched_copy(file: BinaryIO, place: int, content: bytes) -> BinaryIO:
-    """A copy of an open file, in a file without a name, with other bytes from a place on."""
+    """Return an unnamed temporary copy of an open file with `content` written at `place`."""
     copy = TemporaryFile()
     file.seek(0)
     shutil.copyfileobj(file, copy)

@@ -1,8 +1,8 @@
-"""From a waveform to what the model sees: a log spectrogram of 200 bins, normalised.
+"""The input of the model: a normalised log spectrogram with 200 bins.
 
-A frame is 25 ms, a new one begins every 10 ms: at 16 kHz 400 and 160 samples. The discrete Fourier
-transform of 400 samples has 201 bins, 40 Hz apart; the last (8 kHz) is left out, since 200 can be
-halved three times.
+Frames are 25 ms long with a hop of 10 ms: 400 and 160 samples at 16 kHz. The discrete Fourier
+transform of 400 samples has 201 bins, 40 Hz apart; the last one (8 kHz) is dropped, because 200 can
+be halved three times.
 """
 
 from typing import TypeVar
@@ -12,23 +12,25 @@ import torch
 from torch import Tensor
 from torchaudio.functional import spectrogram
 
+__all__ = ["Count", "extract_features", "frame_count", "log_spectrogram", "normalise"]
+
 FRAME_SAMPLES = 400
 HOP_SAMPLES = 160
 BINS = 200
-FLOOR = 1e-3  # added to the magnitude, so that silence has a logarithm
+FLOOR = 1e-3  # added to the magnitude, so that the logarithm of silence is finite
 
-Count = TypeVar("Count", int, Tensor, np.ndarray)  # one, or one of each utterance
+Count = TypeVar("Count", int, Tensor, np.ndarray)  # a number, or one per utterance
 
 
 def frame_count(samples: Count) -> Count:
-    """How many whole frames fit into `samples` samples (of 16 kHz): none, where one does not."""
+    """Return the number of whole frames in `samples` samples at 16 kHz (0 if too short)."""
     return (samples >= FRAME_SAMPLES) * ((samples - FRAME_SAMPLES) // HOP_SAMPLES + 1)
 
 
 def log_spectrogram(waveform: Tensor) -> Tensor:
-    """`(..., samples)` at 16 kHz to `(..., frames, 200)`: ln(magnitude + 1e-3).
+    """Compute ln(magnitude + 1e-3): `(..., samples)` at 16 kHz to `(..., frames, 200)`.
 
-    Periodic Hamming window, no padding at the ends. Raises ValueError below one frame.
+    Periodic Hamming window, no padding. Raises ValueError if shorter than one frame.
     """
     if waveform.shape[-1] < FRAME_SAMPLES:
         raise ValueError(
@@ -43,11 +45,11 @@ def log_spectrogram(waveform: Tensor) -> Tensor:
 
 
 def normalise(features: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Give each utterance mean 0 and standard deviation 1 over all its frames and bins.
+    """Normalise each utterance to mean 0 and standard deviation 1 over all its frames and bins.
 
-    `features` is `(batch, frames, bins)`, `lengths` `(batch,)` frames; frames beyond an utterance's
-    length count for nothing and come out as 0. Loudness, which adds the same to every number, is
-    gone afterwards. Bins keep their distances: in a short word they are what a vowel is.
+    `features` is `(batch, frames, bins)`, `lengths` `(batch,)` frames; padding is ignored and set
+    to 0. This removes loudness, which adds the same to every value, but keeps the differences between
+    bins, which in a short word are what identifies the vowel.
     """
     batch, frames, bins = features.shape
     if lengths is None:
@@ -62,10 +64,11 @@ def normalise(features: Tensor, lengths: Tensor | None = None) -> Tensor:
 
 
 def extract_features(waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """A padded batch of waveforms to the model's input.
+    """Turn a padded batch of waveforms into model input.
 
-    `waveforms` is `(batch, samples)` at 16 kHz, on the CPU or a GPU, `lengths` `(batch,)` samples.
-    Returns normalised features `(batch, frames, 200)` and their lengths `(batch,)` in frames.
+    `waveforms` is `(batch, samples)` at 16 kHz, on any device, `lengths` `(batch,)` samples. Returns
+    normalised features `(batch, frames, 200)` and their lengths `(batch,)` in frames. Raises
+    ValueError if an utterance is shorter than a frame.
     """
     frames = frame_count(lengths)
     if frames.min() < 1:

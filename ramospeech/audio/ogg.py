@@ -1,36 +1,38 @@
-"""The pages of an Ogg file: whether the last one is there, and says so."""
+"""Pages of an Ogg file: detect truncation and repair a missing end-of-stream flag."""
 
 import zlib
 from typing import BinaryIO, NamedTuple
 
 from ramospeech.audio.containers import patched_copy
 
-HEADER = 27  # bytes of a page; a table of the sizes of its parts follows, of 255 at most, and these
-LONGEST = HEADER + 255 + 255 * 255
-FIRST, LAST = 2, 4  # flags: of the first page of a stream and of the last
+__all__ = ["Page", "check_one_stream", "last_page", "marked_copy"]
+
+HEADER = 27  # bytes, followed by a table of at most 255 segment sizes, and the segments
+MAX_PAGE = HEADER + 255 + 255 * 255
+FIRST, LAST = 2, 4  # flags: first page of a stream, last page of a stream
 
 
 class Page(NamedTuple):
-    """A page of an Ogg file."""
+    """A page of an Ogg file, from byte `start`."""
 
     start: int
     content: bytes
 
     @property
     def size(self) -> int:
-        """As it states itself."""
-        parts = self.content[HEADER - 1]
-        return HEADER + parts + sum(self.content[HEADER:HEADER + parts])
+        """The size in bytes according to its header."""
+        segments = self.content[HEADER - 1]
+        return HEADER + segments + sum(self.content[HEADER:HEADER + segments])
 
     @property
     def is_marked(self) -> bool:
-        """Whether it says that it is the last."""
+        """Whether the end-of-stream flag is set."""
         return bool(self.content[5] & LAST)
 
 
 def last_page(file: BinaryIO, size: int) -> Page:
-    """The last page of an Ogg file. Raises ValueError where it was cut off."""
-    start = max(0, size - LONGEST)
+    """Return the last page of an Ogg file. Raises ValueError if the file is truncated."""
+    start = max(0, size - MAX_PAGE)
     file.seek(start)
     end = file.read()
     place = end.rfind(b"OggS")
@@ -41,7 +43,7 @@ def last_page(file: BinaryIO, size: int) -> Page:
 
 
 def check_one_stream(file: BinaryIO, last: Page) -> None:
-    """Raise ValueError where Ogg files were joined: libsndfile would read the first of them only."""
+    """Raise ValueError for concatenated Ogg files, of which libsndfile reads only the first."""
     place, streams = 0, set()
     while True:
         file.seek(place)
@@ -51,13 +53,11 @@ def check_one_stream(file: BinaryIO, last: Page) -> None:
         streams.add(head[14:18])
         place += Page(place, head).size
     if last.content[14:18] not in streams:
-        raise ValueError("several recordings joined, of which only the first would be read")
+        raise ValueError("several recordings concatenated, of which only the first would be read; split them")
 
 
 def marked_copy(file: BinaryIO, last: Page) -> BinaryIO:
-    """A copy of an Ogg file whose last page says that it is the last; without, libsndfile fails at
-    Opus files.
-    """
+    """Return a copy with the end-of-stream flag set, without which libsndfile cannot read Opus."""
     content = bytearray(last.content)
     content[5] |= LAST
     content[22:26] = bytes(4)
@@ -66,7 +66,7 @@ def marked_copy(file: BinaryIO, last: Page) -> BinaryIO:
 
 
 def _checksum(page: bytes | bytearray) -> int:
-    """Ogg's: zlib's of the bits in reverse order, without its inversions."""
+    """Ogg's CRC-32: zlib's with bits in reverse order and without the inversions."""
     reverse = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
     found = zlib.crc32(page.translate(reverse), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{found:032b}"[::-1], 2)

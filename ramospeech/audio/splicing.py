@@ -1,9 +1,8 @@
-"""Syllables that nobody recorded, made of parts of those that somebody did.
+"""Splice syllables that nobody recorded from parts of recorded ones.
 
-`lve4` is rare, but there is `lv4` and there is `yue4`: the beginning of the one and the end of the
-other, laid over each other for ten milliseconds, are a `lve4`. The cut comes fifty milliseconds
-after the voice began, since a vowel begins on its way from the consonant, and that way tells l
-from n.
+`lve4` is rare, but `lv4` and `yue4` are not: the beginning of the first, cross-faded over ten
+milliseconds into the end of the second, is a `lve4`. The cut is fifty milliseconds after the onset
+of the voice, because the transition from consonant to vowel distinguishes l from n.
 """
 
 from typing import NamedTuple
@@ -14,19 +13,21 @@ from torch import Tensor
 from ramospeech.audio.features import FLOOR, FRAME_SAMPLES, HOP_SAMPLES, log_spectrogram
 from ramospeech.audio.io import SAMPLE_RATE
 
-SPEECH = 4.0  # nepers (35 dB): a frame that is quieter than the loudest by more is a pause
-LASTING = 5  # frames that speech lasts at least
-VOICE = 1.0  # nepers: the voice is there where its bins come this near to their loudest
+__all__ = ["Parts", "find_parts", "splice"]
+
+SPEECH = 4.0  # nepers (35 dB) below the loudest frame, where speech ends and a pause begins
+LASTING = 5  # minimum frames of speech
+VOICE = 1.0  # nepers: a frame is voiced if its bins are this close to their loudest
 VOICE_BINS = slice(3, 60)  # 120 Hz to 2.4 kHz
-VOWEL_WITHIN = 45  # frames after the speech began
+VOWEL_WITHIN = 45  # frames from the start of the speech
 PAUSE = 25 * HOP_SAMPLES  # samples kept before and after the speech
 OVERLAP = HOP_SAMPLES  # samples
-LEVEL = SAMPLE_RATE // 20  # samples after the cut whose loudness is made alike
-AFTER = 5 * HOP_SAMPLES  # from the beginning of the voice to the cut
+LEVEL = SAMPLE_RATE // 20  # samples after the cut whose loudness is matched
+AFTER = 5 * HOP_SAMPLES  # from the onset of the voice to the cut
 
 
 class Parts(NamedTuple):
-    """Where things are in a recording, in samples."""
+    """Positions in a recording, in samples."""
 
     start: int  # of the speech
     voice: int  # of the first vowel
@@ -34,18 +35,18 @@ class Parts(NamedTuple):
 
 
 def find_parts(waveform: Tensor) -> Parts:
-    """Find the speech in `(samples,)`, and in it the beginning of the voice.
+    """Find the speech in `(samples,)` and the onset of the voice.
 
-    Raises ValueError where nothing lasts for seven hundredths of a second.
+    Raises ValueError if no sound lasts for 0.07 s.
     """
     if len(waveform) < FRAME_SAMPLES + (LASTING - 1) * HOP_SAMPLES:
-        raise ValueError("no speech: it is too short")
+        raise ValueError("no speech: the recording is too short")
     magnitude = log_spectrogram(waveform).exp() - FLOOR  # (frames, 200)
     level = _nepers(magnitude)
     loud = level > level.max() - SPEECH  # (frames,)
     lasting = loud.unfold(0, LASTING, 1).all(1)  # no click
     if not lasting.any():
-        raise ValueError("no speech: it holds nothing but clicks")
+        raise ValueError("no speech: the recording contains nothing but clicks")
     start, end = int(lasting.nonzero()[0]), int(loud.nonzero()[-1]) + 1
     voice = _nepers(magnitude[start:start + VOWEL_WITHIN, VOICE_BINS])
     first = int((voice > voice.max() - VOICE).nonzero()[0])
@@ -53,15 +54,15 @@ def find_parts(waveform: Tensor) -> Parts:
 
 
 def _nepers(magnitude: Tensor) -> Tensor:
-    """The level of each frame: `(frames, bins)` to `(frames,)`."""
+    """Return the level of each frame in nepers: `(frames, bins)` to `(frames,)`."""
     return (magnitude.square().sum(1) + 1e-9).log() / 2
 
 
 def splice(beginning: Tensor, end: Tensor, after: int = AFTER) -> Tensor:
-    """The beginning of one syllable, until its vowel is reached, and the end of another.
+    """Join the beginning of one syllable, up to its vowel, with the end of another.
 
-    Both are recordings `(samples,)`; so is what comes out, as loud as the second. The cut comes
-    `after` samples of voice. Raises ValueError where there is no speech in one of them.
+    Takes and returns recordings `(samples,)`; the result is as loud as the second. The cut is
+    `after` samples after the onset of the voice. Raises ValueError if one contains no speech.
     """
     one, other = find_parts(beginning), find_parts(end)
     cut, resume = (min(parts.voice + after, parts.end - 1) for parts in (one, other))

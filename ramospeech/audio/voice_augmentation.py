@@ -1,8 +1,9 @@
-"""The same words from another mouth, at another pace, in another room.
+"""Voice augmentation: vary vocal tract, pitch, tempo, pauses, reverberation and noise.
 
-A model that heard one voice knows one voice. These changes make a crowd of a single speaker. They
-work on the log spectrogram before it is normalised, `(frames, 200)`, ln(magnitude + 1e-3), and are
-cheap: the new voice is one matrix product. Each takes what it draws from a random generator.
+Turns the recordings of one speaker into those of many. Works on the log spectrogram before
+normalisation, `(frames, 200)`, ln(magnitude + 1e-3), and is cheap: vocal-tract length perturbation
+(VTLP) and a change of pitch are a single matrix product. All randomness comes from the generator
+passed in.
 """
 
 from functools import cache
@@ -13,40 +14,47 @@ from torch import Tensor
 
 from ramospeech.audio.features import BINS, FLOOR
 
-TRACTS = (0.85, 1.18)  # resonances, times; a child's vocal tract is short, a tall man's long
-PITCHES = (0.7, 1.4)  # distance of the harmonics, times
-DEPTHS = (0.6, 1.1)  # height of the harmonics over what lies between them, times; less when deeper
+__all__ = [
+    "TEMPOS", "augment_voice", "change_pauses", "change_room", "change_tempo", "change_voice",
+    "smoothing_matrix", "stretching_matrix",
+]
+
+TRACTS = (0.85, 1.18)  # VTLP: factor of the resonances, higher for a shorter vocal tract
+PITCHES = (0.7, 1.4)  # factor of the pitch
+DEPTHS = (0.6, 1.1)  # factor of the height of the harmonics; lower for low voices
 TEMPOS = (0.85, 1.2)
-PAUSE = 12  # frames of silence at either end, on average
-SPEECH = 4.0  # nepers (35 dB): a frame that is quieter than the loudest by more is a pause
-GATES = (1.5, 4.0)  # the same for a microphone that opens late and closes early
-SMOOTH = 40  # waves over the spectrum, of 200: what is coarser is the vocal tract's doing
-NOISE_RATIOS = (2.0, 6.0)  # nepers from the noise up to the speech: 17 to 52 dB
+PAUSE = 12  # mean frames of silence at each end
+SPEECH = 4.0  # nepers (35 dB) below the loudest frame, where speech ends and a pause begins
+GATES = (1.5, 4.0)  # the same for a noise gate, which opens late and closes early
+CEPSTRUM = 40  # of 200 coefficients: those of the spectral envelope
+NOISE_RATIOS = (2.0, 6.0)  # signal-to-noise ratio in nepers: 17 to 52 dB
 GAINS = (-2.5, 0.5)  # nepers
 
 
-def augment_voice(spectrogram: Tensor, rng: np.random.Generator, least_frames: int = 1) -> Tensor:
-    """Another speaker, pace and room; no shorter than `least_frames`, or than it was."""
-    least_frames = min(least_frames, len(spectrogram))
-    spectrogram = change_pauses(spectrogram, rng, least_frames)
-    fastest = max(TEMPOS[0], min(TEMPOS[1], len(spectrogram) / least_frames))
+def augment_voice(spectrogram: Tensor, rng: np.random.Generator, min_frames: int = 1) -> Tensor:
+    """Simulate another speaker, tempo and room.
+
+    The result has at least `min_frames` frames, unless the input is shorter.
+    """
+    min_frames = min(min_frames, len(spectrogram))
+    spectrogram = change_pauses(spectrogram, rng, min_frames)
+    fastest = max(TEMPOS[0], min(TEMPOS[1], len(spectrogram) / min_frames))
     spectrogram = change_tempo(spectrogram, rng.uniform(TEMPOS[0], fastest))
     pitch = _ratio(PITCHES, rng)
-    depth = rng.uniform(*DEPTHS) * min(1.0, pitch)  # close harmonics stand out less
+    depth = rng.uniform(*DEPTHS) * min(1.0, pitch)  # close harmonics are less distinct
     spectrogram = change_voice(spectrogram, _ratio(TRACTS, rng), pitch, depth)
     return change_room(spectrogram, rng)
 
 
 def _ratio(limits: tuple[float, float], rng: np.random.Generator) -> float:
-    """Drawn so that twice as much is as likely as half as much."""
+    """Draw from a log-uniform distribution, in which doubling is as likely as halving."""
     return float(np.exp(rng.uniform(*np.log(limits))))
 
 
-def change_pauses(spectrogram: Tensor, rng: np.random.Generator, least_frames: int = 1) -> Tensor:
-    """Another length of silence before and after the speech, made of the recording's own.
+def change_pauses(spectrogram: Tensor, rng: np.random.Generator, min_frames: int = 1) -> Tensor:
+    """Change the silence before and after the speech, reusing the recording's own quiet frames.
 
-    Every second time a gate cuts the soft beginning and end off the speech, as that of a telephone,
-    or an editor's hand.
+    Half of the time a noise gate also cuts off the soft beginning and end of the speech.
     """
     level = spectrogram.exp().square().sum(1).log() / 2  # (frames,) nepers
     gate = rng.uniform(*GATES) if rng.random() < 0.5 else SPEECH
@@ -54,7 +62,7 @@ def change_pauses(spectrogram: Tensor, rng: np.random.Generator, least_frames: i
     first, last = int(speech[0]), int(speech[-1])
     quiet = torch.nonzero(level <= level.max() - SPEECH).ravel().numpy()
     before, after = (int(count) for count in rng.exponential(PAUSE, size=2))
-    if len(quiet) == 0 or before + last + 1 - first + after < least_frames:
+    if len(quiet) == 0 or before + last + 1 - first + after < min_frames:
         return spectrogram
     pauses = [torch.from_numpy(rng.choice(quiet, count)) for count in (before, after)]
     kept = torch.arange(first, last + 1)
@@ -62,7 +70,7 @@ def change_pauses(spectrogram: Tensor, rng: np.random.Generator, least_frames: i
 
 
 def change_tempo(spectrogram: Tensor, tempo: float) -> Tensor:
-    """`tempo` times as fast at the same pitch: frames are read off between the frames."""
+    """Play `tempo` times as fast at the same pitch, by interpolating between frames."""
     frames = max(1, round(len(spectrogram) / tempo))
     return torch.nn.functional.interpolate(
         spectrogram.T[None], size=frames, mode="linear", align_corners=True
@@ -70,67 +78,67 @@ def change_tempo(spectrogram: Tensor, tempo: float) -> Tensor:
 
 
 def change_voice(spectrogram: Tensor, tract: float, pitch: float, depth: float = 1.0) -> Tensor:
-    """Resonances moved by the factor `tract`, harmonics by the factor `pitch`.
+    """Multiply resonances by `tract` and harmonics by `pitch`.
 
-    A spectrum is a smooth curve (the vocal tract's) with ripples on it (the voice's harmonics):
-    the two are told apart, stretched each by its own factor along the frequencies, and put
-    together again, the ripples `depth` times as high. Stretching the smooth part is vocal-tract
-    length perturbation (Jaitly & Hinton 2013).
+    A spectrum is a smooth envelope (the vocal tract) with ripples (the harmonics of the voice). Both
+    are separated, stretched along the frequency axis by their own factors, and added again, the
+    ripples `depth` times as high. Stretching the envelope is vocal-tract length perturbation
+    (VTLP, Jaitly & Hinton 2013).
     """
-    smooth = _smoothing()
-    ripples = torch.eye(BINS) - smooth
-    return spectrogram @ (smooth @ _stretch(tract) + depth * (ripples @ _stretch(pitch)))
+    envelope = smoothing_matrix()
+    ripples = torch.eye(BINS) - envelope
+    return spectrogram @ (envelope @ stretching_matrix(tract)
+                          + depth * (ripples @ stretching_matrix(pitch)))
 
 
 @cache
-def _smoothing() -> Tensor:
-    """`(200, 200)`: a row times this matrix keeps its slow waves over the bins, the cepstrum's
-    low end."""
-    places, waves = torch.arange(BINS) + 0.5, torch.arange(SMOOTH)
-    cosines = torch.cos(torch.pi * places[:, None] * waves / BINS)  # (200, SMOOTH)
+def smoothing_matrix() -> Tensor:
+    """Return `(200, 200)`: a row times this matrix keeps its envelope, the low end of its cepstrum."""
+    places, waves = torch.arange(BINS) + 0.5, torch.arange(CEPSTRUM)
+    cosines = torch.cos(torch.pi * places[:, None] * waves / BINS)  # (200, CEPSTRUM)
     cosines = cosines / cosines.norm(dim=0)
     return cosines @ cosines.T
 
 
-def _stretch(factor: float) -> Tensor:
-    """`(200, 200)`: a row times this matrix has at bin `factor * f` what it had at bin f.
+def stretching_matrix(factor: float) -> Tensor:
+    """Return `(200, 200)`: a row times this matrix has at bin `factor * f` what it had at bin f.
 
-    Beyond the last bin there is nothing to read, so from 0.8 of the way the bins are stretched
-    less, and the last stays where it is.
+    There is no data beyond the last bin, so above 0.8 of the range the bins are stretched less, and
+    the last one stays in place.
     """
     last = BINS - 1
     bins = np.arange(BINS)
-    knee = 0.8 * last * min(1.0, factor)  # where the straight line from zero ends, in the new bins
+    knee = 0.8 * last * min(1.0, factor)  # end of the linear part, in output bins
     source = np.where(bins <= knee, bins / factor,
                       knee / factor + (bins - knee) * (last - knee / factor) / (last - knee))
     below = np.minimum(source.astype(int), last - 1)
     weights = torch.zeros(BINS, BINS)
-    share = torch.from_numpy(source - below).float()
-    weights[below, bins] = 1 - share
-    weights[below + 1, bins] = share
+    fraction = torch.from_numpy(source - below).float()
+    weights[below, bins] = 1 - fraction
+    weights[below + 1, bins] = fraction
     return weights
 
 
 def change_room(spectrogram: Tensor, rng: np.random.Generator) -> Tensor:
-    """Another microphone and loudness; in some recordings an echo, in most a noise."""
+    """Change microphone and loudness, sometimes add reverberation, usually add noise."""
     magnitude = (spectrogram.exp() - FLOOR).clamp(min=0) * float(np.exp(rng.uniform(*GAINS)))
     magnitude = magnitude * torch.exp(_curve(rng, height=0.4))
     if rng.random() < 0.2:
-        magnitude = _echo(magnitude, rng)
+        magnitude = _reverberate(magnitude, rng)
     if rng.random() < 0.6:
-        magnitude = torch.hypot(magnitude, _noise(magnitude, rng))
+        magnitude = torch.hypot(magnitude, _make_noise(magnitude, rng))
     return torch.log(magnitude + FLOOR)
 
 
 def _curve(rng: np.random.Generator, height: float) -> Tensor:
-    """`(200,)`: a random smooth curve over the bins, by three slow waves."""
+    """Return `(200,)`: a random smooth curve over the bins, the sum of three cosines."""
     places = np.linspace(0, np.pi, BINS)
     waves = [rng.normal(0, height) * np.cos(order * places) for order in (1, 2, 3)]
     return torch.from_numpy(np.sum(waves, axis=0)).float()
 
 
-def _echo(magnitude: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each frame fades over those that follow, as in a room that rings for 0.1 to 0.5 s."""
+def _reverberate(magnitude: Tensor, rng: np.random.Generator) -> Tensor:
+    """Let each frame decay over the following ones; the reverberation time is 0.1 to 0.5 s."""
     fade = 6.9 / (rng.uniform(0.1, 0.5) * 100)  # 6.9 nepers are 60 dB
     delays = torch.arange(1, 25)
     tail = rng.uniform(0.02, 0.25) * torch.exp(-2 * fade * delays)
@@ -139,8 +147,8 @@ def _echo(magnitude: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.nn.functional.conv1d(power, kernel[None, None])[:, 0].T.sqrt()
 
 
-def _noise(magnitude: Tensor, rng: np.random.Generator) -> Tensor:
-    """Steady noise of a random colour, at a random distance below the speech."""
+def _make_noise(magnitude: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return stationary noise of a random colour, at a random signal-to-noise ratio."""
     loud = float(magnitude.square().mean(1).quantile(0.9).sqrt())
     level = loud * float(np.exp(-rng.uniform(*NOISE_RATIOS)))
     grains = torch.from_numpy(rng.rayleigh(np.sqrt(0.5), size=magnitude.shape)).float()

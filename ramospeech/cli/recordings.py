@@ -33,10 +33,10 @@ def progress_bar(files: Sequence[str | Path]) -> "Bar[Any]":
     """Return a bar of the seconds of audio done; hidden for short work, and without a terminal."""
     from tqdm import tqdm
 
-    from ramospeech.audio.segmentation import LONGEST, whole_seconds
+    from ramospeech.audio.segmentation import LONGEST, stated_seconds
 
     is_terminal = sys.stderr.isatty()
-    total = sum(map(whole_seconds, files)) if is_terminal else 0
+    total = sum(map(stated_seconds, files)) if is_terminal else 0
     is_long = len(files) > 1 or total > LONGEST
     return tqdm(total=total, bar_format=BAR, disable=not (is_terminal and is_long), leave=False)
 

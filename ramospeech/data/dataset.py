@@ -130,8 +130,8 @@ class SpeechDataset(Dataset[Example]):
             raise AudioError(too_short(self.split.audio_path(index), len(waveform) / SAMPLE_RATE))
         spectrogram = log_spectrogram(waveform)  # (frames, 200)
         if disguised:
-            least_frames = self.subsampling * REDUCTION * frames_needed(target)
-            spectrogram = augment_voice(spectrogram, rng, least_frames)
+            min_frames = self.subsampling * REDUCTION * frames_needed(target)
+            spectrogram = augment_voice(spectrogram, rng, min_frames)
         features = normalise(spectrogram.unsqueeze(0)).squeeze(0)
         if self.augment:
             features = spec_augment(features, rng)

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from ramospeech.audio.features import frame_count
 from ramospeech.audio.io import SAMPLE_RATE, AudioError, audio_seconds
-from ramospeech.audio.segmentation import whole_seconds
+from ramospeech.audio.segmentation import stated_seconds
 from ramospeech.data.corpus import Split
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.losses.batch import frames_needed
@@ -18,7 +18,7 @@ def measure_seconds(split: Split) -> np.ndarray:
     """The length of every recording, from the files' headers; 0 where no header can be read."""
     paths = (split.audio_path(index) for index in range(len(split)))
     bar = tqdm(paths, total=len(split), desc=f"lengths of {split.corpus} {split.name}", leave=False)
-    return np.array([whole_seconds(path) for path in bar])
+    return np.array([stated_seconds(path) for path in bar])
 
 
 def find_unreadable(split: Split, seconds: np.ndarray) -> dict[int, str]:

@@ -1,21 +1,23 @@
-"""What a file is that libsndfile cannot read, and the command that mends it."""
+"""Describe files that libsndfile cannot read, with the command that converts them."""
 
 import shlex
 from codecs import getincrementaldecoder
 from pathlib import Path
 
-READ = "WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU, CAF and W64"
-BEGIN = 512  # bytes that tell
-SILK = "a voice message in SILK, which ffmpeg does not read either; a decoder of SILK makes a WAV of it"
+__all__ = ["describe", "ffmpeg_command"]
+
+SUPPORTED = "WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, AU, CAF and W64"
+SIGNATURE_BYTES = 512  # enough to identify a file
+SILK = "a SILK voice message, which ffmpeg does not read either; convert it to WAV with a SILK decoder"
 POINTER = b"version https://git-lfs"
-BEGINNINGS = {
+SIGNATURES = {
     b"\x1a\x45\xdf\xa3": "a Matroska or WebM file",
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "a Windows Media file (wma, asf)",
     b"#!AMR": "an AMR recording",
-    b"OggS": "an Ogg file of a codec that is not read",
-    b"RIFF": "a WAV or AVI file of a codec that is not read",
-    b"FORM": "an IFF file of a codec that is not read",
-    b"caff": "a CAF file of a codec that is not read",
+    b"OggS": "an Ogg file with an unsupported codec",
+    b"RIFF": "a WAV or AVI file with an unsupported codec",
+    b"FORM": "an IFF file with an unsupported codec",
+    b"caff": "a CAF file with an unsupported codec",
     b"\xff\xf1": "an AAC recording",
     b"\xff\xf9": "an AAC recording",
     b"ADIF": "an AAC recording",
@@ -27,7 +29,7 @@ BEGINNINGS = {
     b".RMF": "a RealMedia file",
     b"DSD ": "a DSD recording",
 }
-OTHERS = {  # no sound, or none that ffmpeg reads
+NOT_FOR_FFMPEG = {  # not audio, or not readable by ffmpeg either
     b"#!SILK": SILK,
     b"\x02#!SILK": SILK,
     b"PK\x03\x04": "a zip archive; unpack it",
@@ -44,26 +46,26 @@ MARKUP = {"<!doctype html": "a web page (HTML)", "<html": "a web page (HTML)", "
 
 
 def describe(path: Path, begin: bytes, reason: str) -> str:
-    """What a file with this beginning is, which formats are read, and how to mend it; a line.
+    """Return one line: what kind of file this is, which formats are supported, how to convert it.
 
-    `reason` is the decoder's, for files that give no hint.
+    `begin` is the first 512 bytes; `reason` is the decoder's message, for unknown kinds.
     """
     if begin.startswith(POINTER):
-        return "a pointer of Git LFS, not the recording; fetch that: git lfs pull"
-    for start, what in OTHERS.items():
+        return "a Git LFS pointer, not the recording; download it: git lfs pull"
+    for start, what in NOT_FOR_FFMPEG.items():
         if begin.startswith(start):
             return what
     if text := _text(begin):
         return f"{text}, not a recording; download or export the recording itself"
     if path.suffix in (".raw", ".pcm"):
-        return (f"raw samples, without a header that states their rate; if it is 16 kHz, of 16 bits: "
-                f"{ffmpeg_line(path, '-f s16le -ar 16000 -ac 1 ')}")
+        return (f"raw samples without a header; if they are 16-bit mono at 16 kHz: "
+                f"{ffmpeg_command(path, '-f s16le -ar 16000 -ac 1 ')}")
     what = _kind(begin) or f"cannot be decoded ({reason.rstrip('.')})"
-    return f"{what}; read are {READ}; convert it: {ffmpeg_line(path)}"
+    return f"{what}; supported formats are {SUPPORTED}; convert it: {ffmpeg_command(path)}"
 
 
-def ffmpeg_line(path: Path, flags: str = "") -> str:
-    """The command that makes a file that is read of any that ffmpeg knows; flags for raw samples."""
+def ffmpeg_command(path: Path, flags: str = "") -> str:
+    """Return the ffmpeg command that converts a file to 16 kHz WAV; `flags` describe raw samples."""
     target = path.with_suffix(".wav")
     target = path.with_name(f"{path.stem}-16k.wav") if target == path else target
     return f"ffmpeg {flags}-i {_quoted(path)} -ar 16000 -ac 1 {_quoted(target)}"
@@ -72,19 +74,19 @@ def ffmpeg_line(path: Path, flags: str = "") -> str:
 def _kind(begin: bytes) -> str | None:
     if begin[4:8] == b"ftyp":
         return "an MP4 file (m4a, mp4, 3gp)"
-    return next((what for start, what in BEGINNINGS.items() if begin.startswith(start)), None)
+    return next((what for start, what in SIGNATURES.items() if begin.startswith(start)), None)
 
 
 def _text(begin: bytes) -> str | None:
-    """What kind of text a file begins with; None where it is none."""
+    """Return the kind of text that a file begins with, or None."""
     try:
-        start = getincrementaldecoder("utf-8-sig")().decode(begin)  # the last sign may be cut
+        start = getincrementaldecoder("utf-8-sig")().decode(begin)  # the last character may be cut
     except UnicodeDecodeError:
         return None
     start = start.lstrip().lower()
-    if not start or not all(sign.isprintable() or sign.isspace() for sign in start):
+    if not start or not all(char.isprintable() or char.isspace() for char in start):
         return None
-    return next((what for sign, what in MARKUP.items() if start.startswith(sign)), "text")
+    return next((kind for prefix, kind in MARKUP.items() if start.startswith(prefix)), "text")
 
 
 def _quoted(path: Path) -> str:
