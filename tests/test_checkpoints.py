@@ -1,4 +1,4 @@
-"""Files of models: whole or not at all, and never code."""
+"""Checkpoints and model files: written atomically, and never executed."""
 
 import os
 import pickle
@@ -78,11 +78,11 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, save):
     with pytest.raises(CheckpointError, match="foreign.pt: not a checkpoint") as caught:
         load_checkpoint(path)
     assert not trace.exists()
-    assert "weights_only" not in str(caught.value)  # no advice to run it all the same
+    assert "weights_only" not in str(caught.value)  # does not suggest running it anyway
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", None])
-def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+def test_other_files_raise(tmp_path, content):
     path = tmp_path / "broken.pt"
     save_checkpoint(path, {"w": torch.zeros(1000)})
     whole = path.read_bytes()
@@ -119,8 +119,8 @@ def test_a_model_file_gives_the_same_model_in_half_precision(model, model_file):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("recurrent, subsampling", [(True, 1), (False, 1), (False, 2)])
-def test_a_model_file_tells_loss_and_design(tmp_path, loss, recurrent, subsampling):
-    """Whatever the facts say that are handed over: the model knows better."""
+def test_a_model_file_states_loss_and_architecture(tmp_path, loss, recurrent, subsampling):
+    """The attributes of the model override the metadata passed in."""
     path = tmp_path / "model.safetensors"
     model = AcousticModel.from_preset("lesson", len(VOCABULARY), recurrent, loss, subsampling)
     save_model(path, model, VOCABULARY, FACTS | {"loss": "ctc", "recurrent": True})
@@ -154,27 +154,27 @@ def rewritten(path: Path, drop_tensor: str = "", **metadata: str | None) -> Path
 
 
 @pytest.mark.parametrize("change", [
-    {"ramospeech": None},  # somebody else's file
+    {"ramospeech": None},  # a foreign file
     {"ramospeech": "not json"},
     {"ramospeech": "[1, 2]"},
     {"ramospeech": "{}"},  # no preset
     {"ramospeech": '{"preset": "huge"}'},
-    {"ramospeech": '{"preset": "full"}'},  # not that of the weights
-    {"ramospeech": '{"preset": "lesson", "recurrent": false}'},  # nor that
+    {"ramospeech": '{"preset": "full"}'},  # not the preset of the weights
+    {"ramospeech": '{"preset": "lesson", "recurrent": false}'},  # the weights are recurrent
     {"ramospeech": '{"preset": "lesson", "loss": "transducer"}'},
     {"syllables": None},
     {"syllables": "ma1 ma3"},
     {"syllables": f"{PAD} {UNK} ma1"},  # fewer than the weights have
     {"drop_tensor": "fc3.weight"},
 ])
-def test_a_model_file_of_another_kind_is_refused(model_file, change):
-    with pytest.raises(CheckpointError, match="model.safetensors: not a model of RamoSpeech") as e:
+def test_another_kind_of_model_file_raises(model_file, change):
+    with pytest.raises(CheckpointError, match="model.safetensors: not a RamoSpeech model") as e:
         load_model(rewritten(model_file, **change))
     assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1])
-def test_a_truncated_model_file_is_refused(model_file, keep):
+def test_a_truncated_model_file_raises(model_file, keep):
     model_file.write_bytes(model_file.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match="model.safetensors: not a model of RamoSpeech"):
+    with pytest.raises(CheckpointError, match="model.safetensors: not a RamoSpeech model"):
         load_model(model_file)

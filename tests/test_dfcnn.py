@@ -101,7 +101,7 @@ def test_output_lengths_are_those_of_the_logits(frames):
     ((1, 20, 201), None, "200 bins"),  # a bin too many
     ((20, 200), None, "unpack"),  # no batch
 ])
-def test_what_does_not_fit_is_refused(shape, lengths, reason):
+def test_wrong_shapes_raise(shape, lengths, reason):
     with pytest.raises(ValueError, match=reason):
         MODELS["lesson"](torch.zeros(shape), lengths and torch.tensor(lengths))
 
@@ -163,7 +163,7 @@ def test_a_stride_keeps_the_maximum_of_neighbouring_frames(lengths, subsampling,
 
 
 def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match="no loss 'focal'; there are ctc, ace, ctc.ace"):
+    with pytest.raises(ValueError, match="no loss 'focal'; choose ctc, ace, ctc.ace"):
         AcousticModel(loss="focal")
 
 

@@ -1,4 +1,4 @@
-"""Acoustic models (the DFCNN), and their files.
+"""The acoustic model (DFCNN) and its files.
 
 May import `audio`, `language` and `losses`, and what those may import.
 """

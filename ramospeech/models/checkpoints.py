@@ -1,4 +1,4 @@
-"""Models on disk: checkpoints to go on training from, and small files to recognise with."""
+"""Save and load checkpoints, for resuming training, and model files, for recognition."""
 
 import json
 from pathlib import Path
@@ -17,36 +17,38 @@ from ramospeech.utils.errors import RamoSpeechError
 from ramospeech.utils.files import brief, write_atomically
 
 
+__all__ = ["CheckpointError", "load_checkpoint", "load_model", "save_checkpoint", "save_model"]
+
+
 class CheckpointError(RamoSpeechError):
-    """A file that holds no model of ours; the message names it and says what is wrong."""
+    """A file that is not a checkpoint or model; the message names the file and the reason."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a dictionary of tensors and plain values; the file appears whole or not at all."""
+    """Write a dictionary of tensors and plain values atomically."""
     write_atomically(path, lambda draft: torch.save(state, draft), outlast_power_cuts=True)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote; nothing in the file is executed. Raises CheckpointError."""
+    """Read a checkpoint without executing code from the file. Raises CheckpointError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
-            raise TypeError(f"it holds a {type(state).__name__}")
+            raise TypeError(f"it contains a {type(state).__name__}")
         return state
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint") from None
-    except UnpicklingError:  # torch would advise to run whatever the file says
-        raise CheckpointError(f"{path}: not a checkpoint (not just tensors and values)") from None
-    except Exception as error:  # noqa: BLE001 torch raises many kinds for files it did not write
+    except UnpicklingError:  # torch's message would suggest running the code in the file
+        raise CheckpointError(f"{path}: not a checkpoint (more than tensors and values)") from None
+    except Exception as error:  # noqa: BLE001 torch raises many kinds for foreign files
         raise CheckpointError(f"{path}: not a checkpoint ({brief(error)})") from None
 
 
 def save_model(path: Path, model: AcousticModel, vocabulary: Vocabulary, facts: dict[str, Any]) -> None:
-    """Write just the weights, in half precision, with what recognition needs to know.
+    """Write the weights in half precision, with the metadata that recognition needs.
 
-    `facts` must hold the `preset` of the model; whatever else it holds is kept beside the weights,
-    with the model's `loss`, which decides how it is decoded, its `subsampling`, and whether it is
-    `recurrent`.
+    `facts` must contain the model's `preset` and may contain more; all of it is saved as metadata,
+    together with the model's `loss` (which determines the decoder), `subsampling` and `recurrent`.
     """
     facts = facts | {"loss": model.loss, "recurrent": model.recurrent, "subsampling": model.subsampling}
     tensors = {name: _halve(tensor) for name, tensor in model.state_dict().items()}
@@ -61,28 +63,28 @@ def _halve(tensor: Tensor) -> Tensor:
 
 
 def load_model(path: Path = SHIPPED_MODEL) -> tuple[AcousticModel, Vocabulary, dict[str, Any]]:
-    """Read a model file: the model in float32 and eval mode, its classes, and its facts.
+    """Return the model of a file, in float32 and eval mode, its vocabulary and its metadata.
 
     Raises CheckpointError.
     """
     try:
-        with open(path, "rb"):  # safetensors calls a file that it may not read missing
+        with open(path, "rb"):  # safetensors reports an unreadable file as missing
             return _read_model(path)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such model") from None
     except (safetensors.SafetensorError, OSError, RuntimeError, LookupError, TypeError,
             ValueError) as error:
-        raise CheckpointError(f"{path}: not a model of RamoSpeech, a "
-                              f".safetensors file ({brief(error)})") from None
+        raise CheckpointError(f"{path}: not a RamoSpeech model in "
+                              f"safetensors format ({brief(error)})") from None
 
 
 def _read_model(path: Path) -> tuple[AcousticModel, Vocabulary, dict[str, Any]]:
     with safetensors.safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
-        tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 no dict
+        tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 not a dict
     facts = json.loads(metadata["ramospeech"])
     vocabulary = Vocabulary(tuple(metadata["syllables"].split(" ")))
-    # Older files say none of it: theirs are recurrent models of full rate, trained with CTC.
+    # Missing in older files, all of recurrent models without subsampling, trained with CTC.
     design = {"recurrent": True, "loss": "ctc", "subsampling": 1} | facts
     model = AcousticModel.from_preset(facts["preset"], len(vocabulary), design["recurrent"],
                                       design["loss"], design["subsampling"])
