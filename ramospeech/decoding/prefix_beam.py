@@ -59,44 +59,40 @@ def prefix_beam_search(
     lm_weight: float = 0.5,
     length_bonus: float = 0.0,
 ) -> list[Hypothesis] | list[list[Hypothesis]]:
-    """The `nbest` best labellings that a beam of `beam_width` prefixes finds, best first.
+    """Return the `nbest` best labellings found with a beam of `beam_width` prefixes, best first.
 
     `log_probs` is `(T, classes)`, for a list of hypotheses, or `(batch, T, classes)` with `lengths`
-    `(batch,)`, for a list of such lists; class 0 is the blank. The score is the natural logarithm
-    of the probability of all paths that spell the tokens and stayed in the beam: minus the CTC loss
-    where the beam holds every prefix. Of equal scores, the smaller sequence of tokens is first. The
-    timesteps are those of the most probable single path.
+    `(batch,)`, for a list of such lists; class 0 is the blank. The score is the log-probability of all
+    paths in the beam that collapse to the tokens: minus the CTC loss if the beam holds every prefix.
+    Of equal scores, the smaller token sequence comes first. Timesteps are those of the best single path.
 
-    With a `language_model` (shallow fusion), the score is that logarithm plus `lm_weight` times the
-    model's, plus `length_bonus` for each token; the beam is chosen by it, and the end of the
-    sentence judged in the last frame.
+    With a `language_model` (shallow fusion), `lm_weight` times its log-probability and `length_bonus`
+    per token are added to the score, which also selects the beam; the last frame adds the sentence end.
 
-    Two settings save time and can lose something. `tokens_per_frame` takes all but that many of a
-    frame's tokens for impossible: a labelling that needs another one is lost, and scores lack the
-    paths through them. `skip_blanks_above` takes a frame for a certain blank where the blank is
-    more probable than that: tokens that peak there are lost.
+    Two options save time and can lose hypotheses: only the best `tokens_per_frame` tokens of a frame are
+    considered, and a frame whose blank is more probable than `skip_blanks_above` counts as a blank.
 
-    The utterances of a batch are shared among as many threads as PyTorch uses. The first call
-    compiles, or loads what was compiled before: see `warm_up`. Raises ValueError for whatever is
-    not as described.
+    A batch is decoded in as many threads as PyTorch uses. The first call compiles, or loads compiled
+    code: see `warm_up`. Raises ValueError for invalid arguments.
     """
     log_probs = torch.as_tensor(log_probs).detach().cpu()
     batch, counts = _check_log_probs(log_probs, lengths)
     options = _check_options(beam_width, nbest, tokens_per_frame, skip_blanks_above,
                              lm_weight if language_model else 0.0, length_bonus)
     options = _limit(options, max(counts, default=0), classes=batch.shape[2])
-    model = _check_language(language_model, classes=batch.shape[2])
+    found = _decode(batch, counts, options, _check_language(language_model, classes=batch.shape[2]))
+    return found if log_probs.ndim == 3 else found[0]
 
+
+def _decode(batch: Tensor, counts: list[int], options: Options, model: Arrays) -> list[list[Hypothesis]]:
     def decode(utterance: Tensor, length: int) -> list[Hypothesis]:
         frames = utterance[:length].double().contiguous().numpy()  # (T, classes)
         return _hypotheses(frames, *search(frames, options, model))
 
     if len(batch) <= 1:
-        found = list(map(decode, batch, counts))
-    else:
-        with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:
-            found = list(pool.map(decode, batch, counts))
-    return found if log_probs.ndim == 3 else found[0]
+        return list(map(decode, batch, counts))
+    with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:
+        return list(pool.map(decode, batch, counts))
 
 
 def warm_up() -> float:
