@@ -58,7 +58,7 @@ def measure(preset: str) -> float:
     few = replace(split, utterances=split.utterances[:STEPS[preset] * settings.batch_size])
     with closing(Trainer(few, few, settings, "cpu", workers=0)) as trainer:
         trainer.model.train()
-        held = list(trainer.loader)
+        held = list(trainer.data.loader)
         train_on(trainer, held)  # warm-up for each shape
         return train_on(trainer, held) / len(held)
 

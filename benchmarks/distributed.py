@@ -33,7 +33,7 @@ from ramospeech.data.sampler import BucketSampler
 from ramospeech.data.usable import find_unusable
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.vocabulary import Vocabulary
-from ramospeech.training.distributed import ProcessGroup, join_process_group
+from ramospeech.training.distributed import ProcessGroup, average, join_process_group
 from ramospeech.training.trainer import Trainer
 from ramospeech.utils.files import write_text
 
@@ -85,19 +85,19 @@ class Turns:
         self.ddp = Trainer(few, few, settings)
         for trainer in (self.ours, self.alone, self.ddp):
             trainer.model.train()
-        self.ddp.add_gradients = self._in(DistributedDataParallel(self.ddp.model))
-        self.batches = list(self.ours.loader)
+        self.ddp.forward_backward = self._through(DistributedDataParallel(self.ddp.model))
+        self.batches = list(self.ours.data.loader)
         self.seconds = sum(int(batch.feature_lengths.sum()) for batch in self.batches) / 100
 
-    def _in(self, parallel: DistributedDataParallel) -> Callable:
-        """Like `add_gradients`, but the forward pass goes through `parallel`, which exchanges gradients."""
-        def add_gradients(batch, share=1.0):
+    def _through(self, parallel: DistributedDataParallel) -> Callable:
+        """`forward_backward`, but the forward pass goes through `parallel`, which exchanges gradients."""
+        def forward_backward(batch, weight=1.0):
             logits = parallel(batch.features, batch.feature_lengths)
-            loss = share * self.ddp._mean_loss(logits, batch)
+            loss = weight * self.ddp._checked_loss(logits, batch)
             loss.backward()
             return loss.item()
 
-        return add_gradients
+        return forward_backward
 
     def take(self, way: str) -> tuple[float, float]:
         """Return the seconds until both have finished, and the sum of their CPU seconds."""
@@ -119,7 +119,7 @@ class Turns:
         for _ in range(times):
             dist.barrier()
             started = time.perf_counter()
-            self.ours._average([(self.batches[0], 1.0)])
+            average(self.group, self.ours.model, 1.0, len(self.batches[0].indices))
             seconds.append(time.perf_counter() - started)
         return statistics.median(seconds)
 
@@ -155,7 +155,7 @@ def gpu_rates(preset: str) -> dict:
         settings = Settings(preset=preset, precision=precision, batch_size=32, augment=False)
         trainer = Trainer(train, train, settings, "cuda")
         trainer.model.train()
-        batches = [batch.to("cuda") for batch in trainer.loader]
+        batches = [batch.to("cuda") for batch in trainer.data.loader]
         for _ in range(2):  # the first round is the warm-up
             torch.cuda.synchronize()
             started = time.perf_counter()

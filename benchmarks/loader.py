@@ -54,9 +54,9 @@ def measure(split: Split, preset: str, workers: int, device: str) -> dict:
     few = replace(split, utterances=split.utterances[:STEPS[preset] * settings.batch_size])
     with closing(Trainer(few, few, settings, device, workers)) as trainer:
         trainer.model.train()
-        held = list(trainer.loader)
+        held = list(trainer.data.loader)
         train_on(trainer, held)  # warm-up for each shape
-        rounds = [(train_on(trainer, held), train_on(trainer, trainer.loader))
+        rounds = [(train_on(trainer, held), train_on(trainer, trainer.data.loader))
                   for _ in tqdm(range(ROUNDS), desc=f"{preset}, {workers} workers", leave=False)]
     memory, loader = (statistics.median(times) for times in zip(*rounds))
     audio = sum(int(batch.feature_lengths.sum()) for batch in held) / 100  # seconds

@@ -81,7 +81,7 @@ def errors_on_test(trainer: Trainer) -> dict[str, float | int]:
     """Of the syllables: the rate; the kinds; the rate if order, or doubled frames, did not count."""
     test = open_split("mini", "test")
     readings = {index: result.best for index, result in
-                recognise_split(trainer.judged_model, trainer.vocabulary, test)}
+                recognise_split(trainer.evaluated_model, trainer.vocabulary, test)}
     toned = count_errors(test, readings)
     single = {index: without_doubles(reading, trainer.settings.subsampling)
               for index, reading in readings.items()}
@@ -123,7 +123,7 @@ def posteriors(trainer: Trainer) -> dict:
     test = open_split("mini", "test")
     example = SpeechDataset(test, trainer.vocabulary)[0, EXAMPLE]
     classes = [0, *dict.fromkeys(example.target.tolist())]
-    y = trainer.judged_model.eval()(example.features[None])[0].softmax(dim=-1)  # (T, classes)
+    y = trainer.evaluated_model.eval()(example.features[None])[0].softmax(dim=-1)  # (T, classes)
     return {"said": test.utterances[EXAMPLE].pinyin,
             "classes": [trainer.vocabulary.symbols[label] for label in classes],
             "softmax": [[round(value, 3) for value in row] for row in y[:, classes].tolist()]}

@@ -28,6 +28,7 @@ from ramospeech.evaluation.evaluate import evaluate
 from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.training.runs import Run
+from ramospeech.training.state import start_from
 from ramospeech.training.trainer import Trainer
 from ramospeech.utils.files import write_text
 
@@ -77,7 +78,7 @@ def known_part(corpus: str, name: str) -> Split:
 def judge_start() -> dict:
     """Evaluate the model that all trials start from."""
     trainer = Trainer(training_data([WORDS]), open_split("audio-cmn", "dev"), BASE)
-    trainer.start_from(START)
+    start_from(trainer, START)
     return facts_of("nothing: the model of one voice", trainer)
 
 
@@ -85,7 +86,7 @@ def run_trial(name: str) -> dict:
     splits, changes = TRIALS[name]
     settings = replace(BASE, **changes)
     trainer = Trainer(training_data(splits), open_split("audio-cmn", "dev"), settings)
-    trainer.start_from(START)
+    start_from(trainer, START)
     Run(trainer, RUNS / name.replace(" ", "-")).fit()
     return facts_of(name, trainer) | {"trained_on": splits, "changes": changes}
 
@@ -97,7 +98,7 @@ def facts_of(trial: str, trainer: Trainer) -> dict:
 
 
 def judge(trainer: Trainer, split: Split) -> dict:
-    result = evaluate(trainer.judged_model, trainer.vocabulary, split)
+    result = evaluate(trainer.evaluated_model, trainer.vocabulary, split)
     return {"utterances": len(split), "toned": round(result.toned.rate, 4),
             "base": round(result.base.rate, 4), "tones": round(result.tone_error_rate, 4)}
 

@@ -1,14 +1,17 @@
 """Checkpoints and model files: written atomically, and never executed."""
 
+import json
 import os
 import pickle
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ramospeech.config.settings import LOSSES
+from ramospeech.config.paths import SHIPPED_MODEL
+from ramospeech.config.settings import LOSSES, Settings
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 from ramospeech.models.checkpoints import (
     CheckpointError, load_checkpoint, load_model, save_checkpoint, save_model,
@@ -17,6 +20,7 @@ from ramospeech.models.dfcnn import AcousticModel
 
 VOCABULARY = Vocabulary((PAD, UNK, "ma1", "ma3", "lv4"))
 FACTS = {"preset": "lesson", "corpus": "mini", "label_source": "pypinyin, 拼音", "epoch": 3}
+DESIGN = {"preset": "lesson", "loss": "ctc", "recurrent": True, "subsampling": 1}
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +134,19 @@ def test_a_model_file_states_loss_and_architecture(tmp_path, loss, recurrent, su
     assert loaded.state_dict().keys() == model.state_dict().keys()
 
 
-def test_a_model_file_without_these_facts_is_recurrent_and_ctc(model_file):
-    """As those of before there was a choice."""
-    loaded, _, facts = load_model(rewritten(model_file, ramospeech='{"preset": "lesson"}'))
-    assert facts == {"preset": "lesson"}
-    assert (loaded.loss, loaded.recurrent, loaded.subsampling) == ("ctc", True, 1)
+@pytest.mark.parametrize("missing", ["preset", "loss", "recurrent", "subsampling"])
+def test_a_model_file_without_one_of_these_facts_is_refused(model_file, missing):
+    facts = load_model(model_file)[2]
+    del facts[missing]
+    with pytest.raises(CheckpointError, match=missing):
+        load_model(rewritten(model_file, ramospeech=json.dumps(facts)))
+
+
+@pytest.mark.parametrize("name", ["audio-cmn", "one-voice"])
+def test_a_shipped_model_names_todays_settings(name):
+    facts = load_model(SHIPPED_MODEL.with_name(f"{name}.safetensors"))[2]
+    others = {"corpus", "commit", "epoch", "dev_syllable_error_rate", "label_source"}
+    assert facts.keys() - others <= {field.name for field in fields(Settings)}
 
 
 def test_a_model_file_is_half_the_size(model, model_file):
@@ -158,10 +170,10 @@ def rewritten(path: Path, drop_tensor: str = "", **metadata: str | None) -> Path
     {"ramospeech": "not json"},
     {"ramospeech": "[1, 2]"},
     {"ramospeech": "{}"},  # no preset
-    {"ramospeech": '{"preset": "huge"}'},
-    {"ramospeech": '{"preset": "full"}'},  # not the preset of the weights
-    {"ramospeech": '{"preset": "lesson", "recurrent": false}'},  # the weights are recurrent
-    {"ramospeech": '{"preset": "lesson", "loss": "transducer"}'},
+    {"ramospeech": json.dumps(DESIGN | {"preset": "huge"})},
+    {"ramospeech": json.dumps(DESIGN | {"preset": "full"})},  # not the preset of the weights
+    {"ramospeech": json.dumps(DESIGN | {"recurrent": False})},  # the weights are recurrent
+    {"ramospeech": json.dumps(DESIGN | {"loss": "transducer"})},
     {"syllables": None},
     {"syllables": "ma1 ma3"},
     {"syllables": f"{PAD} {UNK} ma1"},  # fewer than the weights have

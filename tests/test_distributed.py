@@ -2,11 +2,13 @@
 
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,8 +18,11 @@ import torch
 from exported import NOTEBOOK, export_script
 from hangs import HANGS
 from test_house import REPOSITORY
+from test_trainer import SETTINGS, same
 
 from ramospeech.models.checkpoints import load_checkpoint
+from ramospeech.training.state import state_of
+from ramospeech.training.trainer import Trainer
 
 HOROVODRUN = Path(sys.executable).with_name("horovodrun")
 built = pytest.mark.skipif(find_spec("horovod") is None, reason="Horovod is not built: make horovod")
@@ -69,6 +74,17 @@ def test_importing_the_script_starts_nothing(script):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_step_of_the_script_is_that_of_the_trainer(script, train, dev, one_thread):
+    worker = runpy.run_path(str(script), run_name="notebook")["Worker"]
+    assert issubclass(worker, Trainer) and vars(worker)["train_batch"] is not Trainer.train_batch
+    states = []
+    for kind in (worker, Trainer):
+        trainer = kind(train, dev, replace(SETTINGS, ema_decay=0.9))
+        trainer.train_epoch()
+        states.append(state_of(trainer))
+    assert same(*states)
+
+
 def test_the_script_trains_in_one_process(script, small_mini, tmp_path):
     done = run(sys.executable, script, *FLAGS, "--model_path", tmp_path, "--model_name", "one",
                "--gpu_rank", "1", "--epochs", "1")
@@ -110,7 +126,7 @@ with join_process_group() as group:
     train.utterances[:] = train.utterances[:11]  # the last batch is uneven
     settings = Settings(batch_size=4 // group.size, rate_scaling=0.0, epochs=2, seed=1,
                         compression="compress" in sys.argv)
-    trainer = Trainer(train, dev, settings, world=group)
+    trainer = Trainer(train, dev, settings, group=group)
     for _ in range(2):
         loss = trainer.train_epoch()
     models = group.gather({k: v for k, v in trainer.model.state_dict().items()})

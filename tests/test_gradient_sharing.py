@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
-from ramospeech.training.gradient_sharing import share_between_syllables, shared_parts
+from ramospeech.training.hooks.gradient_sharing import share_gradients, sub_syllable_units
 
 SYLLABLES = ("ma1", "ma3", "hao1", "hao3", "shi4", "shi", "lv4", "er2", "a1")
 VOCABULARY = Vocabulary((PAD, UNK, *SYLLABLES))
@@ -14,7 +14,7 @@ WIDTH = 6
 def layer_with_sharing(strength: float) -> torch.nn.Linear:
     torch.manual_seed(1)
     layer = torch.nn.Linear(WIDTH, len(VOCABULARY))
-    share_between_syllables(layer, VOCABULARY, strength)
+    share_gradients(layer, VOCABULARY, strength)
     return layer
 
 
@@ -31,7 +31,7 @@ def test_the_gradient_is_how_the_sum_of_parts_would_move(strength):
     layer = layer_with_sharing(strength)
     loss_of(layer.weight, layer.bias).backward()
 
-    mix = strength**0.5 * shared_parts(VOCABULARY)  # (classes, parts)
+    mix = strength**0.5 * sub_syllable_units(VOCABULARY)  # (classes, parts)
     own = layer.weight.detach().clone().requires_grad_()  # R, such that W is the same with E = 0
     part = torch.zeros(mix.shape[1], WIDTH, requires_grad=True)  # E
     loss_of(own + mix @ part, layer.bias.detach()).backward()
@@ -39,7 +39,7 @@ def test_the_gradient_is_how_the_sum_of_parts_would_move(strength):
 
 
 def test_every_syllable_has_an_initial_a_final_and_a_tone():
-    parts = shared_parts(VOCABULARY)
+    parts = sub_syllable_units(VOCABULARY)
     assert parts.sum(dim=1).tolist() == [0, 0] + [3] * len(SYLLABLES)
     shared = dict(zip(VOCABULARY.symbols, (parts @ parts.T).tolist()))
     row = dict(zip(VOCABULARY.symbols, shared["ma3"]))
@@ -74,6 +74,6 @@ def test_no_strength_no_change():
 
 
 def test_the_real_vocabulary_has_few_parts():
-    parts = shared_parts(Vocabulary.read())
+    parts = sub_syllable_units(Vocabulary.read())
     assert parts.shape[0] == 1215 and parts.shape[1] < 80
     assert (parts.sum(dim=1)[2:] == 3).all()

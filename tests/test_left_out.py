@@ -24,6 +24,7 @@ from ramospeech.data.manifest import Utterance
 from ramospeech.evaluation.evaluate import evaluate
 from ramospeech.models.checkpoints import load_checkpoint, load_model
 from ramospeech.training.runs import Run
+from ramospeech.training.state import restore, state_of
 from ramospeech.training.trainer import Trainer
 
 RATE = 16_000
@@ -97,7 +98,7 @@ def without(split: Split, places) -> Split:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_each_is_named_once_and_the_others_are_trained_on(train, dev, all_kinds, capsys, workers):
     trainer = Trainer(train, dev, replace(SETTINGS, batch_size=2), workers=workers)
-    assert len(trainer.train) == 9 and sorted(trainer.unusable) == [4, 5, 6]
+    assert len(trainer.data.train) == 9 and sorted(trainer.data.unusable) == [4, 5, 6]
     seen = []
     train_batch = trainer.train_batch
     trainer.train_batch = lambda batch: seen.append(batch.indices) or train_batch(batch)
@@ -105,7 +106,7 @@ def test_each_is_named_once_and_the_others_are_trained_on(train, dev, all_kinds,
         for _ in range(2):
             assert math.isfinite(trainer.train_epoch())
     usable = {utterance.path for index, utterance in enumerate(train.utterances) if not 2 <= index <= 6}
-    paths = [trainer.train.utterances[index].path for batch in seen for index in batch]
+    paths = [trainer.data.train.utterances[index].path for batch in seen for index in batch]
     assert set(paths) == usable and len(paths) == 2 * len(usable)
     assert sorted(trainer.left_out) == sorted(all_kinds[:2])
     said = capsys.readouterr().out
@@ -122,7 +123,7 @@ def test_what_is_left_out_changes_nothing_for_the_others(train, dev):
         trainer = Trainer(split if spoilt else replace(train, utterances=train.utterances[:4]),
                           dev, replace(SETTINGS, batch_size=5))
         trainer.model.train()
-        batch = trainer.loader.collate_fn(trainer.loader.dataset.__getitems__(
+        batch = trainer.data.loader.collate_fn(trainer.data.loader.dataset.__getitems__(
             [(0, index) for index in range(len(split) if spoilt else 4)]))
         results.append((trainer.train_batch(batch), weights(trainer)))
     assert same(*results)
@@ -131,7 +132,7 @@ def test_what_is_left_out_changes_nothing_for_the_others(train, dev):
 def test_a_batch_of_which_nothing_is_left_moves_no_weight(train, dev):
     spoil(train, {0: silence})
     trainer = Trainer(train, dev, replace(SETTINGS, batch_size=1))
-    for batch in trainer.loader:
+    for batch in trainer.data.loader:
         if batch.indices:
             trainer.train_batch(batch)
         else:
@@ -162,9 +163,9 @@ def test_what_breaks_in_mid_epoch_keeps_its_place_when_it_goes_on(train, dev, tm
     """The header would tell now; but the batches are those of the beginning."""
     def broken_after_one_step(trainer: Trainer) -> None:
         if trainer.step == 1:
-            last = trainer.loader.batch_sampler.plan(0)[-1][0]
-            Path.unlink(trainer.train.audio_path(last))
-            dataset = trainer.loader.dataset
+            last = trainer.data.loader.batch_sampler.plan(0)[-1][0]
+            Path.unlink(trainer.data.train.audio_path(last))
+            dataset = trainer.data.loader.dataset
             assert isinstance(dataset, SpeechDataset)
             dataset._waveforms.clear()
 
@@ -173,9 +174,9 @@ def test_what_breaks_in_mid_epoch_keeps_its_place_when_it_goes_on(train, dev, tm
     whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
     whole.fit(stop=lambda: broken_after_one_step(whole.trainer))
     again = Run(Trainer(train, dev, SETTINGS), tmp_path / "run")
-    assert len(again.trainer.train) == 11
+    assert len(again.trainer.data.train) == 11
     again.resume()
-    assert len(again.trainer.train) == 12 and again.trainer.step == 1
+    assert len(again.trainer.data.train) == 12 and again.trainer.step == 1
     again.fit()
     assert len(again.trainer.left_out) == 1
     assert same(load_checkpoint(whole.checkpoint), load_checkpoint(again.checkpoint))
@@ -190,18 +191,18 @@ def test_what_was_mended_is_taken_in_when_it_goes_on(train, dev, tmp_path):
     path.write_bytes(sound)
     again = Run(Trainer(train, dev, SETTINGS), tmp_path)
     again.resume()
-    assert len(again.trainer.train) == 12 and again.trainer.losses == []  # the epoch begins anew
+    assert len(again.trainer.data.train) == 12 and again.trainer.losses == []  # the epoch begins anew
     again.fit()
     assert again.trainer.step == 6 and not again.trainer.left_out
 
 
 def test_lengths_of_another_list_are_not_taken(train, dev):
-    state = Trainer(train, dev, SETTINGS).state()
+    state = state_of(Trainer(train, dev, SETTINGS))
     other = replace(train, utterances=train.utterances[::-1])
     spoil(train, {0: Path.unlink})
     trainer = Trainer(other, dev, SETTINGS)
-    trainer.load_state(state)
-    assert len(trainer.train) == 11
+    restore(trainer, state)
+    assert len(trainer.data.train) == 11
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -249,11 +250,11 @@ def test_a_step_in_which_no_process_has_anything_moves_no_weight(train, dev, one
 
     def step(group):
         trainer = trainer_of(group, train, dev, settings)
-        dataset, before = trainer.loader.dataset, weights(trainer)
-        batch = trainer.loader.collate_fn(dataset.__getitems__([(0, group.rank)]))
+        dataset, before = trainer.data.loader.dataset, weights(trainer)
+        batch = trainer.data.loader.collate_fn(dataset.__getitems__([(0, group.rank)]))
         assert batch.left_out and math.isnan(trainer.train_batch(batch))
         assert same(before, weights(trainer))
-        good = trainer.loader.collate_fn(dataset.__getitems__([(0, 2 + group.rank)]))
+        good = trainer.data.loader.collate_fn(dataset.__getitems__([(0, 2 + group.rank)]))
         assert math.isfinite(trainer.train_batch(good))  # and it goes on
         return weights(trainer)
 
@@ -269,7 +270,7 @@ def test_all_plan_with_what_the_first_can_read(train, dev, one_thread):
 
     def learn(group):
         trainer = trainer_of(group, missing if group.rank else train, dev, SETTINGS)
-        assert len(trainer.train) == 12
+        assert len(trainer.data.train) == 12
         losses = [trainer.train_epoch() for _ in range(2)]
         trainer.evaluate()
         return losses, trainer

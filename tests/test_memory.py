@@ -40,9 +40,9 @@ def without_chance(trainer: Trainer) -> Trainer:
 @pytest.mark.parametrize("largest, tried", [
     (4, [4]), (3, [4, 2, 2]), (2, [4, 2, 2]), (1, [4, 2, 1, 1, 2, 1, 1, 1, 1])
 ])
-def test_a_batch_in_pieces_is_the_same_step(train, dev, monkeypatch, largest, tried):
+def test_a_batch_in_micro_batches_is_the_same_step(train, dev, monkeypatch, largest, tried):
     whole, cut = (without_chance(Trainer(train, dev, SETTINGS)) for _ in range(2))
-    batch = next(iter(whole.loader))
+    batch = next(iter(whole.data.loader))
     sizes = short_of_memory(cut, lambda lengths: len(lengths) > largest, monkeypatch)
     assert cut.train_batch(batch) == pytest.approx(whole.train_batch(batch), rel=1e-5)
     assert sizes == tried
@@ -52,16 +52,16 @@ def test_a_batch_in_pieces_is_the_same_step(train, dev, monkeypatch, largest, tr
     assert cut.step == cut.schedule.last_epoch == 1 and not cut.refused
 
 
-def test_an_utterance_that_does_not_fit_is_passed_over_by_name(train, dev, monkeypatch, capsys):
+def test_an_utterance_that_does_not_fit_is_skipped_by_name(train, dev, monkeypatch, capsys):
     cut, without = (without_chance(Trainer(train, dev, SETTINGS)) for _ in range(2))
-    batch = next(iter(cut.loader))
+    batch = next(iter(cut.data.loader))
     longest = int(batch.feature_lengths.argmax())
     frames = batch.feature_lengths[longest]
     short_of_memory(cut, lambda lengths: frames in lengths, monkeypatch)
     others = [place for place in range(4) if place != longest]
-    rest = collate([cut.loader.dataset[0, batch.indices[place]] for place in others])
+    rest = collate([cut.data.loader.dataset[0, batch.indices[place]] for place in others])
     assert cut.train_batch(batch) == pytest.approx(without.train_batch(rest), rel=1e-5)
-    path = cut.train.utterances[batch.indices[longest]].path
+    path = cut.data.train.utterances[batch.indices[longest]].path
     assert cut.refused == {path: 1}
     assert re.search(f"does not fit into memory: {path}", capsys.readouterr().out)
     for name, parameter in without.model.named_parameters():
@@ -69,7 +69,7 @@ def test_an_utterance_that_does_not_fit_is_passed_over_by_name(train, dev, monke
         assert torch.allclose(parameter.grad, other.grad, rtol=1e-3, atol=1e-5), name
 
 
-def test_where_nothing_fits_the_run_goes_on(train, dev, monkeypatch, tmp_path):
+def test_a_run_continues_if_nothing_fits(train, dev, monkeypatch, tmp_path):
     run = Run(Trainer(train, dev, replace(SETTINGS, epochs=1)), tmp_path)
     before = weights(run.trainer)
     short_of_memory(run.trainer, lambda lengths: True, monkeypatch)
@@ -88,7 +88,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(train, dev, monkeypatch
 
     monkeypatch.setattr(trainer.model, "forward", broken)
     with pytest.raises(RuntimeError, match="mat1"):
-        trainer.train_batch(next(iter(trainer.loader)))
+        trainer.train_batch(next(iter(trainer.data.loader)))
 
 
 REAL_SHORTAGE = """
@@ -105,14 +105,14 @@ def batch(*lengths):
 
 trainer = Trainer(open_split("mini", "train"), open_split("mini", "dev"), Settings())
 trainer.train_batch(batch(100))
-add_gradients = trainer.add_gradients
+forward_backward = trainer.forward_backward
 
-def watched(piece, share):
-    loss = add_gradients(piece, share)
-    print(*piece.indices)
+def watched(part, weight):
+    loss = forward_backward(part, weight)
+    print(*part.indices)
     return loss
 
-trainer.add_gradients = watched
+trainer.forward_backward = watched
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 500_000_000,) * 2)
 for lengths in [(1000,) * 8, (100, 20_000), (100,)]:
@@ -127,7 +127,7 @@ def test_memory_that_is_really_short(small_mini, train):
     done = subprocess.run([sys.executable, "-c", REAL_SHORTAGE], capture_output=True, text=True,
                           env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    *pieces, refused = done.stdout.splitlines()
-    pieces = [piece for piece in pieces if "passed over" not in piece]
-    assert "0 1 2 3 4 5 6 7" not in pieces
-    assert pieces[-2:] == ["0", "0"] and refused == train.utterances[1].path
+    *parts, refused = done.stdout.splitlines()
+    parts = [part for part in parts if "skipped" not in part]
+    assert "0 1 2 3 4 5 6 7" not in parts
+    assert parts[-2:] == ["0", "0"] and refused == train.utterances[1].path

@@ -1,4 +1,4 @@
-"""Several processes as one: threads that tell each other what processes would."""
+"""A process group of threads, which exchange what processes would."""
 
 import copy
 import math
@@ -19,6 +19,8 @@ from ramospeech.data.corpus import Split
 from ramospeech.data.sampler import BucketSampler
 from ramospeech.models.dfcnn import AcousticModel
 from ramospeech.training.distributed import ProcessGroup, join_process_group
+from ramospeech.training.schedule import warmup_cosine
+from ramospeech.training.state import restore, state_of
 from ramospeech.training.trainer import Trainer
 
 
@@ -26,7 +28,7 @@ LOCK = threading.Lock()
 
 
 class Thread(ProcessGroup):
-    """One of `size` threads; each waits for all others whenever they tell each other something."""
+    """One of `size` threads; each waits for all others at every exchange."""
 
     def __init__(self, rank: int, size: int, table: list, barrier: threading.Barrier) -> None:
         self.rank, self.size, self.table, self.barrier = rank, size, table, barrier
@@ -52,7 +54,7 @@ class Thread(ProcessGroup):
 
 
 def in_threads(size: int, work: Callable[[ProcessGroup], object]) -> list:
-    """What `work(group)` returns in each of `size` worlds; the first error is raised here."""
+    """What `work(group)` returns in each process of a group of `size`; the first error is raised here."""
     table, barrier = [None] * size, threading.Barrier(size)
     results: list = [None] * size
     errors = []
@@ -74,50 +76,50 @@ def in_threads(size: int, work: Callable[[ProcessGroup], object]) -> list:
     return results
 
 
-def world_of(rank: int, size: int) -> ProcessGroup:
+def group_of(rank: int, size: int) -> ProcessGroup:
     group = ProcessGroup()
     group.rank, group.size = rank, size
     return group
 
 
-def shares(seconds, batch_size, size, dealt=()) -> list[list[list[int]]]:
-    """Of each process: its share of each batch of epoch 3."""
+def shards(seconds, batch_size, size, consumed=()) -> list[list[list[int]]]:
+    """For each process: its shard of each batch of epoch 3."""
     result = []
     for rank in range(size):
-        sampler = BucketSampler(seconds, batch_size, True, 7, world_of(rank, size))
-        sampler.epoch, sampler.dealt = 3, list(dealt)
+        sampler = BucketSampler(seconds, batch_size, True, 7, group_of(rank, size))
+        sampler.epoch, sampler.consumed = 3, list(consumed)
         result.append([[index for _, index in keys] for keys in sampler])
     return result
 
 
-# Dealing
+# Sharding
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 6))
-def test_every_utterance_is_dealt_once(count, batch_size, size):
+def test_every_utterance_is_in_one_shard(count, batch_size, size):
     seconds = np.random.default_rng(count).uniform(1, 5, count)
-    dealt = shares(seconds, batch_size, size)
-    assert len({len(share) for share in dealt}) == 1  # all take the same number of steps
-    assert sorted(index for share in dealt for batch in share for index in batch) == list(range(count))
-    (alone,) = shares(seconds, batch_size * size, 1)
-    together = [sorted(sum(batches, [])) for batches in zip(*dealt)]
+    sharded = shards(seconds, batch_size, size)
+    assert len({len(shard) for shard in sharded}) == 1  # all take the same number of steps
+    assert sorted(index for shard in sharded for batch in shard for index in batch) == list(range(count))
+    (alone,) = shards(seconds, batch_size * size, 1)
+    together = [sorted(sum(batches, [])) for batches in zip(*sharded)]
     assert together == [sorted(batch) for batch in alone]
-    for batches in zip(*dealt):
+    for batches in zip(*sharded):
         assert max(map(len, batches)) - min(map(len, batches)) <= 1
 
 
 @given(st.integers(1, 40), st.integers(1, 4),
        st.lists(st.tuples(st.integers(1, 5), st.integers(0, 3)), max_size=4), st.integers(1, 5))
-def test_where_their_number_changes_the_epoch_goes_on(count, batch_size, changes, last):
-    """After so many batches by so many processes, and again, the rest is dealt once."""
+def test_the_epoch_continues_when_the_number_of_processes_changes(count, batch_size, changes, last):
+    """After so many batches by so many processes, and again, the rest is sharded once."""
     seconds = np.random.default_rng(count).uniform(1, 5, count)
-    dealt, seen = [], []
+    consumed, seen = [], []
     for size, wanted in changes:
-        batches = [sum(batch, []) for batch in zip(*shares(seconds, batch_size, size, dealt))]
+        batches = [sum(batch, []) for batch in zip(*shards(seconds, batch_size, size, consumed))]
         seen += sum(batches[:wanted], [])
-        dealt.append((batch_size * size, min(wanted, len(batches))))
-    rest = shares(seconds, batch_size, last, dealt)
-    seen += [index for share in rest for batch in share for index in batch]
+        consumed.append((batch_size * size, min(wanted, len(batches))))
+    rest = shards(seconds, batch_size, last, consumed)
+    seen += [index for shard in rest for batch in shard for index in batch]
     assert sorted(seen) == list(range(count))
 
 
@@ -134,7 +136,9 @@ def trainer_of(group: ProcessGroup, train: Split, dev: Split, settings: Settings
     """All begin with the first one's weights; one at a time, for they draw from one generator."""
     with LOCK:
         trainer = Trainer(train, dev, settings, group=group)
-    trainer.receive(group.from_first(copy.deepcopy(trainer.state())))
+    state = group.from_first(copy.deepcopy(state_of(trainer)))
+    if not group.is_first:
+        restore(trainer, state)
     return trainer
 
 
@@ -173,7 +177,7 @@ def test_gradients_and_statistics_are_means_over_utterances(train, dev, one_thre
         trainer = trainer_of(group, split, dev, settings)
         trainer.model.dropout.p = trainer.model.rnn.dropout = 0.0
         trainer.model.train()
-        trainer.train_batch(next(iter(trainer.loader)))
+        trainer.train_batch(next(iter(trainer.data.loader)))
         return trainer
 
     first, second = in_threads(2, step)
@@ -183,11 +187,11 @@ def test_gradients_and_statistics_are_means_over_utterances(train, dev, one_thre
         alone = Trainer(split, dev, settings)
         alone.model.dropout.p = alone.model.rnn.dropout = 0.0
         alone.model.train()
-        sampler = BucketSampler(alone.loader.batch_sampler.seconds, 3, True, settings.seed,
-                                world_of(rank, 2))
-        batch = alone.loader.collate_fn([alone.loader.dataset[key] for key in next(iter(sampler))])
+        sampler = BucketSampler(alone.data.loader.batch_sampler.seconds, 3, True, settings.seed,
+                                group_of(rank, 2))
+        batch = alone.data.loader.collate_fn([alone.data.loader.dataset[key] for key in next(iter(sampler))])
         assert len(batch.indices) == share
-        alone.add_gradients(batch)
+        alone.forward_backward(batch)
         for name, buffer in alone.model.named_buffers():
             wanted[name] = wanted.get(name, 0) + share / 5 * buffer
         for name, parameter in alone.model.named_parameters():
@@ -244,13 +248,13 @@ def test_what_does_not_fit_into_one_memory_weighs_nothing(train, dev, one_thread
             def refuse(*_):
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             trainer.model.forward = refuse
-        return trainer.train_batch(next(iter(trainer.loader))), trainer
+        return trainer.train_batch(next(iter(trainer.data.loader))), trainer
 
     (loss, first), (other, second) = in_threads(2, step)
     assert loss == other and same(weights(first), weights(second))
     alone = Trainer(split, dev, settings)
     alone.model.train()
-    batch = next(iter(first.loader))
+    batch = next(iter(first.data.loader))
     assert alone.train_batch(batch) == pytest.approx(loss, rel=1e-5)
     assert second.refused.total() == 2 and not first.refused
 
@@ -258,8 +262,9 @@ def test_what_does_not_fit_into_one_memory_weighs_nothing(train, dev, one_thread
 def test_the_rate_is_scaled_and_warmed_up(train, dev):
     for power, factor in ((0.0, 1), (0.5, 2), (1.0, 4)):
         settings = replace(SETTINGS, rate_scaling=power, epochs=40)
-        trainer = Trainer(train, dev, settings, group=world_of(0, 4))
-        rates = [trainer.top_rate * trainer._rate_factor(step) for step in range(trainer.total_steps)]
+        trainer = Trainer(train, dev, settings, group=group_of(0, 4))
+        rates = [trainer.peak_learning_rate * warmup_cosine(step, trainer.total_steps, settings.warmup)
+                 for step in range(trainer.total_steps)]
         assert max(rates) == pytest.approx(factor * settings.learning_rate)
         assert rates[0] < max(rates) / 2
 
@@ -284,16 +289,16 @@ def test_a_state_goes_to_another_number_of_processes(train, dev, one_thread, ste
         watch(trainer, 2)
         with pytest.raises(StopIteration):
             trainer.train_epoch()
-        return trainer.state()
+        return state_of(trainer)
 
     state, other = in_threads(2, two_steps)
-    assert state["dealt"] == [[4, 2]] and state["losses"] == other["losses"]
+    assert state["consumed"] == [[4, 2]] and state["losses"] == other["losses"]
     alone = Trainer(train, dev, settings)
-    alone.load_state(state)
+    restore(alone, state)
     assert (alone.steps_left, alone.step) == (2, 4)
     watch(alone, 99)
     assert math.isfinite(alone.train_epoch())
-    assert sorted(seen) == list(range(12)) and alone.step == len(alone.loader) == 6
+    assert sorted(seen) == list(range(12)) and alone.step == len(alone.data.loader) == 6
 
 
 # Judging, stopping

@@ -20,6 +20,8 @@ from ramospeech.models.checkpoints import (
 )
 from ramospeech.training import runs
 from ramospeech.training.runs import Run
+from ramospeech.training.schedule import warmup_cosine
+from ramospeech.training.state import restore, state_of
 from ramospeech.training.trainer import Trainer
 from ramospeech.utils import files
 
@@ -35,7 +37,7 @@ def kill_at(run: Run, place: str, monkeypatch) -> None:
                  "best model": save_model, "checkpoint": save_checkpoint}
 
     def killed(*arguments, **names):
-        if trainer.step >= len(trainer.loader) + 1 and (place == "step" or not trainer.losses):
+        if trainer.step >= len(trainer.data.loader) + 1 and (place == "step" or not trainer.losses):
             raise Killed
         return originals[place](*arguments, **names)
 
@@ -117,7 +119,7 @@ def test_the_mean_loss_is_that_of_the_whole_epoch(train, dev):
 
     with pytest.raises(Killed):
         first.train_epoch(stop_after_two)
-    second.load_state(first.state())
+    restore(second, state_of(first))
     assert second.train_epoch() == expected
 
 
@@ -130,7 +132,7 @@ def test_with_other_batches_the_epoch_begins_anew(train, dev, tmp_path):
     assert (other.trainer.epoch, other.trainer.losses, other.trainer.step) == (1, [], 6)
     assert other.trainer.schedule.get_last_lr() != [0.0]
     rate = other.trainer.optimizer.param_groups[0]["lr"]
-    assert rate == pytest.approx(SETTINGS.learning_rate * other.trainer._rate_factor(6))
+    assert rate == pytest.approx(SETTINGS.learning_rate * warmup_cosine(6, 12, SETTINGS.warmup))
     other.fit()
     assert other.trainer.step == 12 and other.trainer.schedule.last_epoch == 12
 
@@ -224,8 +226,8 @@ def test_a_checkpoint_holds_all_that_is_needed(saved):
 
 
 @pytest.mark.parametrize("change, reason", [
-    ({"settings": {"preset": "full"}}, "it holds the model 'full', not 'lesson'"),
-    ({"syllables": ["<PAD>", "<UNK>", "ma1"]}, "another list of syllables"),
+    ({"settings": {"preset": "full"}}, "it holds a model 'full', not 'lesson'"),
+    ({"syllables": ["<PAD>", "<UNK>", "ma1"]}, "another vocabulary"),
     ({"model": {}}, "state_dict"),
     ({"settings": None}, "TypeError"),
     ({"optimizer": {}}, "param_groups"),

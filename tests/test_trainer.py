@@ -16,6 +16,7 @@ from ramospeech.evaluation.evaluate import evaluate, recognise_split
 from ramospeech.losses.ace import ace_loss
 from ramospeech.losses.ctc import ctc_loss
 from ramospeech.models.checkpoints import CheckpointError, save_model
+from ramospeech.training.state import restore, start_from, state_of
 from ramospeech.training.trainer import Trainer
 
 SETTINGS = Settings(preset="lesson", epochs=2, batch_size=4, seed=1)
@@ -48,7 +49,7 @@ def test_the_loss_falls(train, dev):
     trainer = Trainer(train, dev, replace(SETTINGS, epochs=6, augment=False))
     losses = [trainer.train_epoch() for _ in range(6)]
     assert losses[-1] < 0.6 * losses[0], losses
-    assert trainer.epoch == 6 and trainer.step == 6 * len(trainer.loader) == trainer.total_steps
+    assert trainer.epoch == 6 and trainer.step == 6 * len(trainer.data.loader) == trainer.total_steps
 
 
 @pytest.mark.parametrize("change", [
@@ -59,7 +60,7 @@ def test_one_step_moves_every_weight(train, dev, change):
     trainer = Trainer(few(train, 4), dev, replace(SETTINGS, **change))
     before = weights(trainer)
     trainer.model.train()
-    assert math.isfinite(trainer.train_batch(next(iter(trainer.loader))))
+    assert math.isfinite(trainer.train_batch(next(iter(trainer.data.loader))))
     after = weights(trainer)
     assert all(torch.isfinite(tensor).all() for tensor in after.values())
     unmoved = [name for name in before if torch.equal(before[name], after[name])]
@@ -109,12 +110,12 @@ def test_an_epoch_sees_everything_once_in_a_new_order(train, dev, monkeypatch):
 def test_every_step_moves_on_along_the_schedule(train, dev):
     trainer = Trainer(train, dev, SETTINGS)
     trainer.train_epoch()
-    assert trainer.schedule.last_epoch == trainer.step == len(trainer.loader)
+    assert trainer.schedule.last_epoch == trainer.step == len(trainer.data.loader)
 
 
 def test_long_gradients_are_shortened(train, dev):
     trainer = Trainer(few(train, 4), dev, replace(SETTINGS, clip_norm=1e-3))
-    trainer.train_batch(next(iter(trainer.loader)))
+    trainer.train_batch(next(iter(trainer.data.loader)))
     norms = torch.stack([p.grad.norm() for p in trainer.model.parameters()])
     assert norms.norm() == pytest.approx(1e-3, rel=0.01)
 
@@ -130,10 +131,10 @@ def with_too_many_syllables(split: Split) -> Split:
 
 def test_unusable_utterances_are_reported_and_left_out(train, dev):
     trainer = Trainer(with_too_many_syllables(train), dev, SETTINGS)
-    assert list(trainer.unusable) == [0]
-    assert "40 syllables need 79 output frames" in trainer.unusable[0]
-    assert train.utterances[0].path in trainer.unusable[0]
-    paths = {trainer.train.utterances[i].path for batch in trainer.loader for i in batch.indices}
+    assert list(trainer.data.unusable) == [0]
+    assert "40 syllables need 79 output frames" in trainer.data.unusable[0]
+    assert train.utterances[0].path in trainer.data.unusable[0]
+    paths = {trainer.data.train.utterances[i].path for batch in trainer.data.loader for i in batch.indices}
     assert paths == {utterance.path for utterance in train.utterances[1:]}
     assert math.isfinite(trainer.train_epoch())
 
@@ -141,12 +142,12 @@ def test_unusable_utterances_are_reported_and_left_out(train, dev):
 def test_the_fastest_augmentation_counts(train, dev):
     """What fits at its own speed but not when it is sped up is unusable only with augmentation."""
     plain = Trainer(train, dev, replace(SETTINGS, augment=False))
-    frames = plain.loader.dataset[0, 0].features.shape[0] // 8
+    frames = plain.data.loader.dataset[0, 0].features.shape[0] // 8
     syllables = (["wu3", "san1"] * frames)[:frames]  # as many as there are output frames
     tight = Utterance(train.utterances[0].path, " ".join(syllables), "")
     split = replace(train, utterances=[tight, *train.utterances[1:]])
-    assert list(Trainer(split, dev, replace(SETTINGS, augment=False)).unusable) == []
-    assert list(Trainer(split, dev, SETTINGS).unusable) == [0]
+    assert list(Trainer(split, dev, replace(SETTINGS, augment=False)).data.unusable) == []
+    assert list(Trainer(split, dev, SETTINGS).data.unusable) == [0]
 
 
 def test_nothing_to_train_on_is_an_error(train, dev):
@@ -156,7 +157,7 @@ def test_nothing_to_train_on_is_an_error(train, dev):
 
 def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
     trainer = Trainer(train, dev, SETTINGS)
-    batch = next(iter(trainer.loader))
+    batch = next(iter(trainer.data.loader))
     torch.nn.init.constant_(trainer.model.fc3.bias, math.nan)
     before = weights(trainer)
     with pytest.raises(FloatingPointError) as caught:
@@ -169,37 +170,37 @@ def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
 @pytest.mark.parametrize("loss, weight", [("ctc", 7.0), ("ace", 7.0), ("ctc+ace", 7.0)])
 def test_the_loss_is_the_one_that_was_chosen(train, dev, loss, weight):
     trainer = Trainer(few(train, 4), dev, replace(SETTINGS, loss=loss, ace_weight=weight))
-    batch, model = next(iter(trainer.loader)), trainer.model.eval()
+    batch, model = next(iter(trainer.data.loader)), trainer.model.eval()
     arguments = (model(batch.features, batch.feature_lengths),
                  model.output_lengths(batch.feature_lengths), batch.targets, batch.target_lengths)
     expected = {"ctc": ctc_loss(*arguments), "ace": ace_loss(*arguments),
                 "ctc+ace": ctc_loss(*arguments) + weight * ace_loss(*arguments)}[loss]
     assert model.loss == loss
-    assert trainer.add_gradients(batch) == pytest.approx(expected.item(), rel=1e-5)
+    assert trainer.forward_backward(batch) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_ace_takes_what_ctc_cannot_align(train, dev):
     """Equal syllables, as many as there are output frames: CTC would need blanks between them."""
     plain = replace(SETTINGS, augment=False)
-    frames = Trainer(train, dev, plain).loader.dataset[0, 0].features.shape[0] // 8
+    frames = Trainer(train, dev, plain).data.loader.dataset[0, 0].features.shape[0] // 8
     crowded = Utterance(train.utterances[0].path, " ".join(["wu3"] * frames), "")
     split = replace(train, utterances=[crowded, *train.utterances[1:]])
     for loss, unusable in (("ctc", [0]), ("ctc+ace", [0]), ("ace", [])):
-        assert list(Trainer(split, dev, replace(plain, loss=loss)).unusable) == unusable
+        assert list(Trainer(split, dev, replace(plain, loss=loss)).data.unusable) == unusable
 
 
 @pytest.mark.parametrize("change, words", [
     ({"recurrent": False}, "a model without an LSTM"),
     ({"recurrent": False, "loss": "ace"}, "a model without an LSTM"),
-    ({"subsampling": 2}, "a model of subsampling 2"),
+    ({"subsampling": 2}, "a model with a subsampling of 2"),
 ])
 def test_another_design_is_not_gone_on_with(train, dev, tmp_path, change, words):
     one, other = Trainer(train, dev, SETTINGS), Trainer(train, dev, replace(SETTINGS, **change))
     with pytest.raises(ValueError, match=words):
-        one.load_state(other.state())
+        restore(one, state_of(other))
     save_model(tmp_path / "model.safetensors", other.model, other.vocabulary, {"preset": "lesson"})
     with pytest.raises(CheckpointError, match=words):
-        one.start_from(tmp_path / "model.safetensors")
+        start_from(one, tmp_path / "model.safetensors")
 
 
 # The same again
@@ -252,37 +253,37 @@ def test_a_run_can_start_from_a_model_file(train, dev, tmp_path):
     file = tmp_path / "model.safetensors"
     save_model(file, trained.model, trained.vocabulary, {"preset": "lesson"})
     started = Trainer(train, dev, replace(SETTINGS, ema_decay=0.9))
-    started.start_from(file)
+    start_from(started, file)
     weights = trained.model.state_dict()
     for name, tensor in started.model.state_dict().items():
         assert torch.allclose(tensor, weights[name], rtol=1e-3, atol=1e-4), name
     assert started.step == 0 and started.epoch == 0
     with pytest.raises(CheckpointError, match="model 'lesson', not 'full'"):
-        Trainer(train, dev, replace(SETTINGS, preset="full")).start_from(file)
+        start_from(Trainer(train, dev, replace(SETTINGS, preset="full")), file)
 
 
 def test_the_mean_of_the_weights_follows_them(train, dev):
     """Against the formula, step by step; batch statistics are averaged too."""
     trainer = Trainer(train, dev, replace(SETTINGS, ema_decay=0.75))
     mean = None
-    for batch in list(trainer.loader)[:3]:
+    for batch in list(trainer.data.loader)[:3]:
         trainer.train_batch(batch)
         now = {name: tensor.double() for name, tensor in trainer.model.state_dict().items()}
         mean = now if mean is None else {
             name: 0.75 * mean[name] + 0.25 * now[name] for name in now}
-    for name, tensor in trainer.judged_model.state_dict().items():
+    for name, tensor in trainer.evaluated_model.state_dict().items():
         if tensor.is_floating_point():
             assert torch.allclose(tensor.double(), mean[name], rtol=1e-4, atol=1e-6), name
-    assert trainer.judged_model is not trainer.model
+    assert trainer.evaluated_model is not trainer.model
 
 
 def test_the_mean_of_the_weights_is_resumed(train, dev):
     trainer = Trainer(train, dev, replace(SETTINGS, ema_decay=0.9))
     trainer.train_epoch()
-    state = copy.deepcopy(trainer.state())
+    state = copy.deepcopy(state_of(trainer))
     trainer.train_epoch()
     other = Trainer(train, dev, replace(SETTINGS, ema_decay=0.9))
-    other.load_state(state)
+    restore(other, state)
     other.train_epoch()
-    for name, tensor in trainer.average.state_dict().items():
-        assert torch.equal(tensor, other.average.state_dict()[name]), name
+    for name, tensor in state_of(trainer)["ema"].items():
+        assert torch.equal(tensor, state_of(other)["ema"][name]), name

@@ -12,7 +12,7 @@ from test_losses import padded
 from ramospeech.config.settings import Settings
 from ramospeech.losses.ace import ace_loss, mean_entropy
 from ramospeech.training.trainer import Trainer
-from ramospeech.training.uniform_segmentation import cut_evenly
+from ramospeech.training.hooks.uniform_segmentation import segment_uniformly
 
 utterances = st.integers(1, 20).flatmap(lambda frames: st.tuples(
     st.just(frames), st.lists(st.integers(1, 9), max_size=frames)))
@@ -26,7 +26,7 @@ def numbered_frames(frames: list[int]) -> torch.Tensor:
 
 def test_by_hand():
     """Nine frames of three labels, cut behind the first; three of three, likewise."""
-    logits, lengths, targets, target_lengths = cut_evenly(
+    logits, lengths, targets, target_lengths = segment_uniformly(
         numbered_frames([9, 3]), torch.tensor([9, 3]), *padded([[5, 6, 7], [4, 4, 4]]))
     assert lengths.tolist() == [3, 6, 1, 2] and logits[:, 0, 0].tolist() == [0, 0, 1, 1]
     frames = [row[:length].tolist() for row, length in zip(logits[:, :, 1], lengths)]
@@ -38,7 +38,7 @@ def test_by_hand():
 @given(st.lists(utterances, min_size=1, max_size=4))
 def test_the_pieces_make_the_utterances(batch):
     frames, targets = zip(*batch)
-    pieces = cut_evenly(numbered_frames(frames), torch.tensor(frames), *padded(targets))
+    pieces = segment_uniformly(numbered_frames(frames), torch.tensor(frames), *padded(targets))
     logits, lengths, labels, label_lengths = (tensor.tolist() for tensor in pieces)
     found = [([], []) for _ in batch]
     sizes = [[] for _ in batch]
@@ -58,7 +58,7 @@ def test_the_pieces_make_the_utterances(batch):
 
 def test_nothing_is_said_in_one_piece():
     for width in (0, 2):
-        pieces = cut_evenly(torch.zeros(1, 5, 3), torch.tensor([5]),
+        pieces = segment_uniformly(torch.zeros(1, 5, 3), torch.tensor([5]),
                             torch.zeros(1, width, dtype=torch.long), torch.tensor([0]))
         assert pieces[1].tolist() == [5] and pieces[3].tolist() == [0]
         assert torch.isfinite(ace_loss(*pieces))
@@ -66,7 +66,7 @@ def test_nothing_is_said_in_one_piece():
 
 def test_the_gradient_finds_its_way_back():
     logits = torch.randn(2, 12, 5, requires_grad=True)
-    ace_loss(*cut_evenly(logits, torch.tensor([12, 7]), *padded([[1, 2, 3, 4], [2, 2]]))).backward()
+    ace_loss(*segment_uniformly(logits, torch.tensor([12, 7]), *padded([[1, 2, 3, 4], [2, 2]]))).backward()
     touched = logits.grad.abs().sum(dim=2) > 0
     assert touched[0].all() and touched[1].tolist() == [True] * 7 + [False] * 5
 
@@ -101,12 +101,12 @@ def test_when_training_uses_which(train, dev):
     settings = Settings(loss="ace", recurrent=False, epochs=8, uniform_segmentation=0.5, entropy_weight=0.8)
     trainer = Trainer(train, dev, settings)
     batch = torch.randn(2, 9, 40), torch.tensor([9, 7]), *padded([[3, 5, 5, 9], [8]])
-    whole, cut, entropy = ace_loss(*batch), ace_loss(*cut_evenly(*batch)), mean_entropy(*batch[:2])
+    whole, cut, entropy = ace_loss(*batch), ace_loss(*segment_uniformly(*batch)), mean_entropy(*batch[:2])
     for share, expected in ((0.0, cut), (0.25, cut + 0.2 * entropy), (0.5, whole + 0.4 * entropy),
                             (0.75, whole + 0.6 * entropy), (1.0, whole + 0.8 * entropy)):
         trainer.step = round(share * trainer.total_steps)
         assert trainer.step == share * trainer.total_steps
-        assert trainer.loss_of(*batch).item() == pytest.approx(expected.item(), rel=1e-6)
+        assert trainer.compute_loss(*batch).item() == pytest.approx(expected.item(), rel=1e-6)
     assert trainer.model.loss == "ace" and cut != whole
     plain = Trainer(train, dev, replace(settings, uniform_segmentation=0.0, entropy_weight=0.0))
-    assert plain.loss_of(*batch) == whole
+    assert plain.compute_loss(*batch) == whole

@@ -54,17 +54,21 @@ def add_train_command(commands: Commands) -> None:
 
 
 def run_train(options: Namespace) -> int:
+    """The command itself, in one process or, under `horovodrun`, in each of several."""
     from ramospeech.training.distributed import join_process_group
+    from ramospeech.training.state import broadcast_state
 
     with join_process_group() as group:
-        return train(options, group)
+        run = start_run(options, group)
+        broadcast_state(run.trainer)
+        return fit_run(run, options)
 
 
-def train(options: Namespace, group: "ProcessGroup") -> int:
-    """One process's part of `ramospeech train`, as it was called; returns the exit status."""
+def fit_run(run: "Run", options: Namespace) -> int:
+    """Train up to the last epoch or to a signal, and report; returns the exit status."""
     from ramospeech.training.elastic import fit_elastically
 
-    run = start_run(options, group)
+    group = run.trainer.group
     with closing(run.trainer), _stop_request(group) as request:
         fit = fit_elastically if group.elastic else type(run).fit
         result = fit(run, options.save_step, options.save_minutes, lambda: request.asked)
@@ -73,9 +77,15 @@ def train(options: Namespace, group: "ProcessGroup") -> int:
     return 0
 
 
-def start_run(options: Namespace, group: "ProcessGroup") -> "Run":
-    """A Run where `options` say, at the step where it is to go on; the same in every process."""
+def start_run(
+    options: Namespace, group: "ProcessGroup", trainer_type: "type[Trainer] | None" = None
+) -> "Run":
+    """A new Run as `options` ask for; the first process resumes from the checkpoint, if there is one.
+
+    `trainer_type` replaces the class of the trainer.
+    """
     from ramospeech.training.runs import Run
+    from ramospeech.training.state import start_from
     from ramospeech.training.trainer import Trainer
 
     if options.gpu_rank > group.size and group.is_first:
@@ -83,21 +93,20 @@ def start_run(options: Namespace, group: "ProcessGroup") -> "Run":
     folder = options.model_path / options.model_name
     checkpoint, settings, corpus = _plan(options, group, folder)
     device = device_name(options.device, group.local_rank)
-    trainer = Trainer(open_split(corpus, "train"), open_split(corpus, "dev"), settings, device,
-                      _workers(options.workers, device), group=group)
+    trainer = (trainer_type or Trainer)(
+        open_split(corpus, "train"), open_split(corpus, "dev"), settings, device,
+        _workers(options.workers, device), group=group)
     if group.is_first and options.start_from and not checkpoint:
-        trainer.start_from(options.start_from)
+        start_from(trainer, options.start_from)
     if group.is_first:
         _print_plan(trainer, folder)
-    run = Run(trainer, folder, facts=_facts(options, trainer.train.corpus))
+    run = Run(trainer, folder, facts=_facts(options, trainer.data.train.corpus))
     if group.is_first and checkpoint:
         run.resume(checkpoint)
         print(f"going on after {_progress(trainer)}")
     if group.is_first and trainer.epoch >= trainer.settings.epochs:
         print(f"{trainer.settings.epochs} epochs are done: nothing is left to train; "
               "say more --epochs")
-    if not group.elastic:  # there the elastic state is shared, whenever a process joins
-        trainer.receive(group.from_first(trainer.state() if group.is_first else None))
     return run
 
 
@@ -188,10 +197,11 @@ def _stop_request(group: "ProcessGroup") -> "StopRequest":
 
 def _print_plan(trainer: "Trainer", folder: Path) -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
-    print(f"{trainer.train.corpus}: {len(trainer.train)} utterances to train on, "
-          f"{len(trainer.dev) - len(trainer.unreadable_dev)} to judge by; "
-          f"labels: {trainer.dev.label_source}")
-    for split, reasons in ((trainer.train, trainer.unusable), (trainer.dev, trainer.unreadable_dev)):
+    print(f"{trainer.data.train.corpus}: {len(trainer.data.train)} utterances to train on, "
+          f"{len(trainer.data.dev) - len(trainer.data.unreadable_dev)} to judge by; "
+          f"labels: {trainer.data.dev.label_source}")
+    data = trainer.data
+    for split, reasons in ((data.train, data.unusable), (data.dev, data.unreadable_dev)):
         if reasons:
             print(f"{len(reasons)} of {split.name} left out:")
         for reason in reasons.values():
@@ -200,7 +210,7 @@ def _print_plan(trainer: "Trainer", folder: Path) -> None:
     weight = f" ({settings.ace_weight:g} times ace)" if settings.loss == "ctc+ace" else ""
     print(f"model '{settings.preset}'{'' if settings.recurrent else ' without an LSTM'}, "
           f"{parameters:,} parameters, on {trainer.device} in {settings.precision}; loss "
-          f"{settings.loss}{weight}; {len(trainer.loader)} steps an epoch; into {folder}")
+          f"{settings.loss}{weight}; {len(trainer.data.loader)} steps an epoch; into {folder}")
 
 
 def _print_result(run: "Run", result: "Evaluation | None", options: Namespace) -> None:

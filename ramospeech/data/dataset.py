@@ -1,4 +1,4 @@
-"""From a split of a corpus to batches that the model can take."""
+"""From a split of a corpus to batches for the model."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +15,14 @@ from ramospeech.audio.features import BINS, frame_count, log_spectrogram, normal
 from ramospeech.audio.io import SAMPLE_RATE, AudioError, load_audio
 from ramospeech.audio.voice_augmentation import augment_voice
 from ramospeech.data.corpus import Split
-from ramospeech.data.sampler import BucketSampler, Key, Share
+from ramospeech.data.sampler import BucketSampler, Key, Shard
 from ramospeech.data.usable import too_short
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.losses.batch import frames_needed
 from ramospeech.models.dfcnn import REDUCTION
 from ramospeech.utils.signal_handling import leave_stopping_to_the_parent
+
+__all__ = ["Batch", "Example", "SpeechDataset", "Unreadable", "collate", "make_loader"]
 
 CACHE_SAMPLES = 4 * 3600 * SAMPLE_RATE  # four hours of audio, 0.9 GB, in each worker
 
@@ -34,10 +36,10 @@ class Example:
 
 @dataclass
 class Unreadable:
-    """An utterance whose recording cannot be used, in the place of its example."""
+    """Takes the place of an example whose recording cannot be used."""
 
     index: int
-    reason: str  # names the file
+    reason: str  # with the path of the file
 
 
 @dataclass
@@ -49,14 +51,14 @@ class Batch:
     targets: Tensor  # (batch, S) classes
     target_lengths: Tensor  # (batch,) syllables
     indices: list[int]
-    left_out: dict[int, str] = field(default_factory=dict)  # by index: why it could not be read
+    left_out: dict[int, str] = field(default_factory=dict)  # index: why it could not be read
 
     def to(self, device: torch.device | str) -> "Batch":
-        pinned = self.features.is_pinned()  # then the copy to a GPU need not be waited for
+        pinned = self.features.is_pinned()  # then the copy to a GPU is asynchronous
         return self._each(lambda tensor: tensor.to(device, non_blocking=pinned))
 
     def pin_memory(self) -> "Batch":
-        """For a DataLoader: a copy in memory that a GPU can read by itself."""
+        """For a DataLoader: a copy in page-locked memory, which a GPU can read directly."""
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
@@ -67,7 +69,7 @@ class Batch:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Several threads may add up in another order: here as in a worker process, which has one."""
+    """Compute with one thread, as worker processes do: several may sum in another order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,13 +79,13 @@ def _one_thread() -> Iterator[None]:
 
 
 class SpeechDataset(Dataset[Example]):
-    """The utterances of a split as features and classes; decoded audio stays in memory, up to 4 h.
+    """The utterances of a split as features and classes; up to four hours of decoded audio are cached.
 
-    With `augment` an utterance's speed is changed and spectrograms are masked; the part `voice_augmentation`
-    of the utterances gets another voice and room, and a tempo in place of a speed, at which a model
-    of this `subsampling` can still hold them.
-    One utterance raises AudioError, naming the file, where its recording cannot be read or is too
-    short; in a batch of them an `Unreadable` stands in its place, and the others are there.
+    With `augment` the speed is changed and spectrograms are masked. The part `voice_augmentation` of
+    the utterances gets voice augmentation, which changes the tempo in place of the speed, and no
+    further than a model of this `subsampling` allows.
+    Reading one utterance raises AudioError, naming the file, if its recording cannot be read or is
+    too short; in a batch an `Unreadable` takes its place.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class SpeechDataset(Dataset[Example]):
         return waveform
 
     def __getitems__(self, keys: list[Key]) -> list[Example | Unreadable]:
-        """What a DataLoader asks for: a whole batch."""
+        """Called by a DataLoader: the examples of a whole batch."""
         return [self._try(key) for key in keys]
 
     def _try(self, key: Key) -> Example | Unreadable:
@@ -123,13 +125,13 @@ class SpeechDataset(Dataset[Example]):
         rng = np.random.default_rng((self.seed, epoch, index))
         target = self.vocabulary.encode(self.split.utterances[index].syllables)
         waveform = self.waveform(index)
-        disguised = rng.random() < self.voice_augmentation
-        if self.augment and not disguised:
+        augmented = rng.random() < self.voice_augmentation
+        if self.augment and not augmented:
             waveform = random_speed(waveform, rng)
         if frame_count(len(waveform)) < REDUCTION:
             raise AudioError(too_short(self.split.audio_path(index), len(waveform) / SAMPLE_RATE))
         spectrogram = log_spectrogram(waveform)  # (frames, 200)
-        if disguised:
+        if augmented:
             min_frames = self.subsampling * REDUCTION * frames_needed(target)
             spectrogram = augment_voice(spectrogram, rng, min_frames)
         features = normalise(spectrogram.unsqueeze(0)).squeeze(0)
@@ -139,7 +141,7 @@ class SpeechDataset(Dataset[Example]):
 
 
 def collate(items: list[Example | Unreadable]) -> Batch:
-    """Pad examples into a batch; none make an empty one. What is unreadable is told beside it."""
+    """Pad examples into a batch, which is empty if there are none; it lists what is unreadable."""
     examples = [item for item in items if isinstance(item, Example)]
     left_out = {item.index: item.reason for item in items if isinstance(item, Unreadable)}
     if not examples:
@@ -157,17 +159,17 @@ def collate(items: list[Example | Unreadable]) -> Batch:
 
 def make_loader(
     dataset: SpeechDataset, seconds: np.ndarray, batch_size: int,
-    shuffle: bool = False, workers: int = 0, pin_memory: bool = False, group: Share = Share(),
+    shuffle: bool = False, workers: int = 0, pin_memory: bool = False, group: Shard = Shard(),
 ) -> DataLoader[Example]:
     """Batches of a dataset; set `loader.batch_sampler.epoch` before each epoch of training.
 
-    Its batches begin at `loader.batch_sampler.start`, without loading those before, and are this
-    process's share of those of its `group`. The number of `workers`, which load, changes nothing.
+    The first is number `loader.batch_sampler.start`; those before it are not loaded. Each is this
+    process's shard of a batch of its `group`. The result does not depend on the number of `workers`.
     """
     sampler = BucketSampler(seconds, batch_size, shuffle, dataset.seed, group)
     return DataLoader(
         dataset, batch_sampler=sampler, collate_fn=collate, num_workers=workers,
         persistent_workers=workers > 0, worker_init_fn=leave_stopping_to_the_parent,
         pin_memory=pin_memory,
-        generator=torch.Generator(),  # or loading would draw from the numbers that dropout uses
+        generator=torch.Generator(),  # or loading would use up random numbers of the dropout
     )

@@ -1,4 +1,4 @@
-"""Which utterances a model can learn from, or be judged by, as the headers of their files tell."""
+"""Which utterances a model can be trained on or evaluated with, by the headers of their files."""
 
 from pathlib import Path
 
@@ -14,18 +14,20 @@ from ramospeech.losses.batch import frames_needed
 from ramospeech.models.dfcnn import REDUCTION, output_count
 
 
+__all__ = ["find_unreadable", "find_unusable", "measure_seconds", "too_short"]
+
+
 def measure_seconds(split: Split) -> np.ndarray:
-    """The length of every recording, from the files' headers; 0 where no header can be read."""
+    """The length of every recording in seconds, from the headers; 0 if a header cannot be read."""
     paths = (split.audio_path(index) for index in range(len(split)))
     bar = tqdm(paths, total=len(split), desc=f"lengths of {split.corpus} {split.name}", leave=False)
     return np.array([stated_seconds(path) for path in bar])
 
 
 def find_unreadable(split: Split, seconds: np.ndarray) -> dict[int, str]:
-    """Recordings whose headers tell that they are of no use, each with the reason.
+    """Index and reason for each recording that cannot be read or has too few frames for the model.
 
-    They cannot be read, or have too few frames for the model. What is silent, or damaged inside,
-    is found only when it is read.
+    Only headers are read: recordings that are silent or damaged inside are found later.
     """
     short = np.flatnonzero(frame_count(np.rint(seconds * SAMPLE_RATE).astype(int)) < REDUCTION)
     return {index: _why_unreadable(split.audio_path(index), seconds[index])
@@ -41,6 +43,7 @@ def _why_unreadable(path: Path, seconds: float) -> str:
 
 
 def too_short(path: Path, seconds: float) -> str:
+    """The reason why a recording cannot be used."""
     return f"{path}: too short: {seconds:.3f} s"
 
 
@@ -48,9 +51,9 @@ def find_unusable(
     split: Split, seconds: np.ndarray, vocabulary: Vocabulary, fastest: float = 1.0,
     loss: str = "ctc", subsampling: int = 1,
 ) -> dict[int, str]:
-    """Utterances that cannot be read, or that the loss cannot align, each with the reason.
+    """Index and reason for each utterance that cannot be read, or that the loss cannot align.
 
-    `fastest` is the highest speed that augmentation plays them at, `subsampling` the model's.
+    `fastest` is the highest speed of the augmentation, `subsampling` that of the model.
     """
     unusable = find_unreadable(split, seconds)
     samples = np.ceil(seconds * SAMPLE_RATE / fastest - 1e-6).astype(int)  # resampling rounds up

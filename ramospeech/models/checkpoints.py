@@ -84,10 +84,8 @@ def _read_model(path: Path) -> tuple[AcousticModel, Vocabulary, dict[str, Any]]:
         tensors = {name: _widen(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 not a dict
     facts = json.loads(metadata["ramospeech"])
     vocabulary = Vocabulary(tuple(metadata["syllables"].split(" ")))
-    # Missing in older files, all of recurrent models without subsampling, trained with CTC.
-    design = {"recurrent": True, "loss": "ctc", "subsampling": 1} | facts
-    model = AcousticModel.from_preset(facts["preset"], len(vocabulary), design["recurrent"],
-                                      design["loss"], design["subsampling"])
+    model = AcousticModel.from_preset(facts["preset"], len(vocabulary), facts["recurrent"],
+                                      facts["loss"], facts["subsampling"])
     model.load_state_dict(tensors)
     return model.eval(), vocabulary, facts
 

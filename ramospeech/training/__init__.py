@@ -1,4 +1,4 @@
-"""How a model learns: the trainer, its hooks, a run in a folder, several processes.
+"""Training a model: the trainer and its hooks, runs in folders, several processes.
 
-May import `evaluation` and all below it.
+May import `evaluation` and all packages below it.
 """

@@ -1,7 +1,6 @@
-"""The processes that train one model together: what they tell each other, and nothing else.
+"""The processes that train one model together, and the messages they exchange.
 
-`join_process_group()` gives a group of one process, or Horovod's where `horovodrun` has started
-this one.
+`join_process_group()` returns a group of one process, or Horovod's if `horovodrun` started this one.
 """
 
 import math
@@ -16,18 +15,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ramospeech.data.sampler import Share
+from ramospeech.data.sampler import Shard
+
+__all__ = ["HorovodGroup", "ProcessGroup", "average", "join_process_group"]
 
 
-class ProcessGroup(Share):
-    """One process by itself; what it would tell others it tells nobody."""
+class ProcessGroup(Shard):
+    """A process group of one: every exchange returns what the process itself sends."""
 
     local_rank = 0
     elastic = False
 
     @property
     def is_first(self) -> bool:
-        """The one process that writes files and reports."""
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def sum(self, tensors: list[Tensor], name: str) -> list[Tensor]:
@@ -35,36 +36,37 @@ class ProcessGroup(Share):
         return tensors
 
     def max(self, number: int, name: str) -> int:
+        """The largest number of any process."""
         return number
 
     def any(self, asked: bool) -> bool:
-        """Whether any process was asked: all get the same answer."""
+        """Whether any process was asked; all get the same answer."""
         return asked
 
     def gather(self, item: Any) -> list[Any]:
-        """What each process has, in the order of their ranks."""
+        """The items of all processes, in the order of their ranks."""
         return [item]
 
     def from_first(self, item: Any) -> Any:
-        """What the first process has."""
+        """The item of the first process."""
         return item
 
 
 class HorovodGroup(ProcessGroup):
-    """Processes that Horovod joins. Their number may change, if it was started to be elastic."""
+    """Processes joined by Horovod; in an elastic job their number may change."""
 
     def __init__(self) -> None:
         import horovod.torch as hvd
 
         self.hvd = hvd
         self.elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
-        os.environ.setdefault("HOROVOD_CYCLE_TIME", "5")  # ms; by default 1, 7 % of a core when idle
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", "5")  # ms; the default of 1 takes 7 % of a core when idle
         hvd.init()
         if not self.is_first:  # one process reports
             tqdm.__init__ = partialmethod(  # type: ignore[method-assign, assignment]  # for all bars
                 tqdm.__init__, disable=True)
 
-    # Asked each time: after a process was lost or has joined, they are others.
+    # Queried each time: they change when a process is lost or joins.
 
     @property
     def rank(self) -> int:  # type: ignore[override]
@@ -79,10 +81,10 @@ class HorovodGroup(ProcessGroup):
         return self.hvd.local_rank()
 
     def sum(self, tensors: list[Tensor], name: str) -> list[Tensor]:
-        """In one message for each kind of number, which Horovod reduces in a ring.
+        """In one message per data type, which Horovod reduces in a ring.
 
-        Horovod could fuse them by itself. But after a process was lost, two may come to fuse more than
-        some sixty tensors differently, and the job dies.
+        Horovod could fuse the tensors itself. But after a process was lost, two processes may fuse
+        more than about sixty tensors differently, and the job dies.
         """
         summed = {}
         for dtype in {tensor.dtype: None for tensor in tensors}:
@@ -93,7 +95,7 @@ class HorovodGroup(ProcessGroup):
         return [next(summed[tensor.dtype]).view_as(tensor) for tensor in tensors]
 
     def _wait_for(self, handle: int) -> Tensor:
-        while not self.hvd.poll(handle):  # Horovod's own way to wait keeps a core busy
+        while not self.hvd.poll(handle):  # Horovod's own wait keeps a core busy
             time.sleep(0.001)
         return self.hvd.synchronize(handle)
 
@@ -112,24 +114,24 @@ class HorovodGroup(ProcessGroup):
 
 @contextmanager
 def join_process_group() -> Iterator[ProcessGroup]:
-    """Horovod's world in a process that `horovodrun` has started; elsewhere a world of one."""
+    """Horovod's process group if `horovodrun` started this process, otherwise a group of one."""
     if "HOROVOD_RANK" not in os.environ and "HOROVOD_ELASTIC" not in os.environ:
         yield ProcessGroup()
         return
     group = HorovodGroup()
     yield group
-    group.hvd.shutdown()  # not after an error: the others would wait for this one
+    group.hvd.shutdown()  # not after an error: the other processes would wait for this one
 
 
 def average(
     group: ProcessGroup, model: nn.Module, loss: float, count: int, compress: bool = False
 ) -> float:
-    """Let every process have the mean gradient over all utterances, whoever had them.
+    """Replace the gradients of every process by their mean over the utterances of all processes.
 
-    Each comes with the mean loss of its `count` utterances, and its gradients; 0 utterances weigh
-    nothing. The running statistics of batch normalisation become means in the same way, so that all
-    models stay equal. Returns the mean loss; NaN, and no gradients, where nobody had an utterance.
-    With `compress`, gradients travel in half precision.
+    Each process contributes its gradients and the mean loss of its `count` utterances; a process
+    with 0 utterances has no weight. The running statistics of batch normalisation are averaged in the
+    same way, so that all models stay equal. Returns the mean loss; if no process had an utterance,
+    NaN, and no gradients are left. With `compress`, gradients are sent in half precision.
     """
     if group.size == 1:
         return loss
