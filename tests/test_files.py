@@ -80,5 +80,5 @@ def test_a_number_that_is_not_open():
 def test_a_file_where_a_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("x")
     for check in (refuse_unwritable, lambda path: write_text(path, "new")):
-        with pytest.raises(OSError, match=r"out.txt: cannot be written \(.*file is no folder\)"):
+        with pytest.raises(OSError, match=r"out.txt: cannot be written \(.*file is not a folder\)"):
             check(tmp_path / "file" / "deep" / "out.txt")

@@ -1,4 +1,4 @@
 """The command `ramospeech`.
 
-May import everything but `demo`, which `ramospeech demo` starts.
+May import all other packages.
 """

@@ -1,4 +1,4 @@
-"""What the flags of several commands share: their types, and the texts of help."""
+"""What the flags of several commands share."""
 
 import argparse
 from collections.abc import Callable
@@ -8,23 +8,27 @@ from typing import Any, TypeAlias
 from ramospeech.config.paths import SHIPPED_MODEL
 from ramospeech.data.corpora import ALL, CORPORA as ALL_CORPORA
 
-CORPORA = (f"the corpus: {', '.join(ALL_CORPORA)}; several joined by +; or {ALL}: the real ones that "
-           "are prepared")
+__all__ = [
+    "CORPORA", "Commands", "Run", "add_model_flags", "command", "device_name", "refuse_flags",
+]
+
+CORPORA = (f"the corpus: {', '.join(ALL_CORPORA)}; several joined by +; or {ALL}: the "
+           "prepared ones of human speech")
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-Run = Callable[[argparse.Namespace], int]  # what carries a command out; the exit status
+Run = Callable[[argparse.Namespace], int]  # runs a command and returns the exit status
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells defaults, but not that what was left out is left out."""
+    """Shows defaults, except None and False."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        told = action.default is not None and action.default is not False
-        return super()._get_help_string(action) if told else action.help
+        is_shown = action.default is not None and action.default is not False
+        return super()._get_help_string(action) if is_shown else action.help
 
 
 def command(commands: Commands, name: str, run: Run, text: str) -> argparse.ArgumentParser:
-    """A parser of its own for the command `name`, which `run(options)` carries out."""
+    """Add the command `name`, which `run(options)` runs, and return its parser."""
     parser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + ".",
         formatter_class=_Help,
@@ -47,7 +51,7 @@ def refuse_flags(flags: dict[str, Any], condition: str) -> None:
 
 
 def device_name(name: str | None, number: int = 0) -> str:
-    """As PyTorch calls it. Raises ValueError for a GPU where there is none."""
+    """Return PyTorch's name of a device; by default a GPU if there is one. Raises ValueError."""
     import torch
 
     if name is None:

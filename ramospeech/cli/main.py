@@ -20,21 +20,23 @@ from ramospeech.data.corpora import CORPORA, download, get_corpus, prepare
 from ramospeech.utils.files import refuse_unwritable
 from ramospeech.utils.logs import LOGGER, log_to_stderr
 
+__all__ = ["build_parser", "guarded", "main"]
+
 EXPECTED_ERRORS = (OSError, ValueError, FloatingPointError)  # RamoSpeechError is a ValueError
 EXAMPLE = 40  # letters of a word that are shown
-LABELS = "who gives the pinyin, where a corpus has a choice: thchs has own (the default), pypinyin"
+LABELS = "the source of the pinyin, if a corpus has several: thchs has own (the default), pypinyin"
 
-# What imports torch is imported inside the command that needs it, so that `--help` answers at once.
+# Commands import torch themselves, so that `--help` answers at once.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 1 for trouble, 2 for a wrong call."""
+    """Run one command; return the exit status: 0, 1 for an error, 2 for wrong arguments."""
     options = build_parser().parse_args(arguments)
     return guarded(options.run, options)
 
 
 def guarded(run: Run, options: Namespace) -> int:
-    """The exit status of `run(options)`; an expected error becomes one line, or its traceback."""
+    """Return the exit status of `run(options)`; log an expected error as one line."""
     log_to_stderr()
     try:
         return run(options)
@@ -54,7 +56,7 @@ def _wants_traceback(options: Namespace) -> bool:
 
 
 def _last_line(error: Exception) -> str:
-    """Our messages have one line; a process that loads data puts its own traceback before it."""
+    """Return the message; a process that loads data puts its traceback before it."""
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
 
 
@@ -83,17 +85,17 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_corpora_commands(commands: Commands) -> None:
     command(commands, "corpora", run_corpora, "list the corpora and what is prepared of them")
     fetch = command(commands, "download", run_download,
-                     "fetch a corpus and prepare it; what was broken off goes on")
+                     "download a corpus and prepare it; an interrupted download is resumed")
     fetch.add_argument("name", choices=list(CORPORA), help="the corpus")
     fetch.add_argument("--to", type=Path, default=None,
-                       help="the folder to put it in, such as an empty mount point; "
+                       help="the target folder, such as an empty mount point; "
                             "default: the data folder")
     fetch.add_argument("--mirror", default=None,
-                       help="of openslr.org: main (the default), us, eu, cn, or an address")
+                       help="the mirror of openslr.org: main (the default), us, eu, cn, or a URL")
     fetch.add_argument("--labels", default=None, help=LABELS)
     make = command(commands, "prepare", run_prepare, "write the manifests of a corpus")
     make.add_argument("name", choices=list(CORPORA), help="the corpus")
-    make.add_argument("--root", type=Path, default=None, help="where a copy of it lies")
+    make.add_argument("--root", type=Path, default=None, help="the folder of a copy")
     make.add_argument("--labels", default=None, help=LABELS)
 
 
@@ -127,12 +129,13 @@ def run_prepare(options: Namespace) -> int:
 
 def _add_train_lm_command(commands: Commands) -> None:
     parser = command(commands, "train-lm", run_train_lm,
-                      "make a language model of the syllables of manifests")
+                      "train an n-gram language model on the syllables of manifests")
     add = parser.add_argument
-    add("manifests", nargs="+", type=Path, metavar="MANIFEST", help="path, pinyin, hanzi a line")
+    add("manifests", nargs="+", type=Path, metavar="MANIFEST",
+        help="a manifest: path, pinyin, hanzi per line")
     add("--output", type=Path, default=Path("language_model.arpa"), help="the file to write")
     add("--order", type=positive, default=2, choices=[1, 2, 3],
-        help="2: how probable a syllable is after another; 3: after two others")
+        help="the n of the n-grams")
 
 
 def run_train_lm(options: Namespace) -> int:
@@ -153,14 +156,14 @@ def run_train_lm(options: Namespace) -> int:
 
 def _add_hanzi_command(commands: Commands) -> None:
     parser = command(commands, "pinyin2hanzi", run_pinyin2hanzi,
-                      "write lines of pinyin in hanzi, a line for a line")
+                      "convert lines of pinyin to hanzi")
     add = parser.add_argument
     add("file", nargs="?", type=Path, metavar="FILE",
-        help="lines of pinyin, such as shang4 hai3, shànghǎi or shang4hai3; where no word of a line "
-             "has a tone, every tone is considered; what is no pinyin passes through, and is counted "
-             "at the end; left out: what is typed or piped in")
+        help="lines of pinyin, such as shang4 hai3, shànghǎi or shang4hai3; if no word of a line has a "
+             "tone, every tone is considered; words that are not pinyin are copied, and counted at the "
+             "end (default: standard input)")
     add("--nbest", type=positive, metavar="N",
-        help="the N best of each line, each with its probability before it, then an empty line")
+        help="print the N best of each line after their probabilities, then an empty line")
 
 
 def run_pinyin2hanzi(options: Namespace) -> int:
@@ -184,15 +187,15 @@ def run_pinyin2hanzi(options: Namespace) -> int:
     return 0
 
 
-# The page
+# The web page
 
 
 def _add_demo_command(commands: Commands) -> None:
-    parser = command(commands, "demo", run_demo, "show a page to speak to (needs the extra demo)")
+    parser = command(commands, "demo", run_demo, "serve a web page with a microphone (needs the extra demo)")
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="the address to listen at; from another machine, browsers "
-        "give the microphone only to pages that come by https")
-    add("--port", type=port_number, default=7860, help="the port to listen at")
+    add("--host", default="127.0.0.1", help="the address to bind; browsers give the microphone to pages "
+        "from another machine only over https")
+    add("--port", type=port_number, default=7860, help="the port to bind")
     add("--model", type=Path, default=SHIPPED_MODEL, help="a model file (.safetensors)")
 
 

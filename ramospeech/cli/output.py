@@ -1,4 +1,4 @@
-"""What the commands print of a recording: pinyin, the lines of 2019, or JSON."""
+"""Output of results: lines of pinyin, the format of 2019, or JSON."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,12 +8,14 @@ from ramospeech.evaluation.error_rates import syllable_error_rate
 from ramospeech.language.simplified import simplify
 from ramospeech.recognition.results import Result, Transcript
 
+__all__ = ["error_rates", "pinyin_facts", "pinyin_lines", "text_facts", "text_lines"]
+
 
 def text_lines(number: int, result: Result, reference: Utterance | None = None) -> Iterator[str]:
-    """As 2019 printed it, with the reference where there is one, and all sentences if several.
+    """Yield the lines of 2019's format, with the reference and the n best if there are any.
 
-    SENT are the syllables, PRED the hanzi, SCORE is ln P(hanzi | syllables), AVG the score a token,
-    PPL exp(-AVG). In brackets stands the score of sound and words together.
+    SENT is the syllables, PRED the hanzi, SCORE ln P(hanzi | syllables), AVG SCORE the score per token,
+    PPL exp(-AVG SCORE). The joint score of sound and words is in brackets.
     """
     best = result.best
     yield f"Prediction using {result.elapsed:.5f}s"
@@ -30,15 +32,12 @@ def text_lines(number: int, result: Result, reference: Utterance | None = None) 
                         for name, rate in error_rates(best, reference).items())
     if len(result.transcripts) > 1:
         yield "BEST HYP:"
-        for reading in result.transcripts:
-            yield f"[{_four(reading.score)}] {' '.join(reading.tokens)}"
+        for transcript in result.transcripts:
+            yield f"[{_four(transcript.score)}] {' '.join(transcript.tokens)}"
 
 
 def text_facts(result: Result, reference: Utterance | None = None) -> dict[str, Any]:
-    """The same for JSON, with the seconds of the syllables and what was heard at first.
-
-    Of what is broken, the reason, and what was read before it broke.
-    """
+    """Return the same for JSON, with the times and the first pass; for a damaged file, with the error."""
     facts = _file_facts(result)
     if not result.was_read:
         return facts
@@ -54,56 +53,58 @@ def text_facts(result: Result, reference: Utterance | None = None) -> dict[str, 
 
 
 def pinyin_lines(result: Result, with_seconds: bool, with_scores: bool) -> Iterator[str]:
-    """The file and its syllables, a line for each reading."""
-    for reading in result.transcripts:
-        score = f"\t{reading.score:.3f}" if with_scores else ""
-        yield f"{result.file}\t{_spoken(reading, with_seconds)}{score}"
+    """Yield the file and its syllables, one line per transcript."""
+    for transcript in result.transcripts:
+        score = f"\t{transcript.score:.3f}" if with_scores else ""
+        yield f"{result.file}\t{_syllables(transcript, with_seconds)}{score}"
 
 
 def pinyin_facts(result: Result, with_scores: bool) -> dict[str, Any]:
-    """The same for JSON, always with the seconds."""
+    """Return the same for JSON, always with the times in seconds."""
     facts = _file_facts(result)
     if not result.was_read:
         return facts
     facts |= _syllable_facts(result.best)
     if with_scores:
-        facts["nbest"] = [_syllable_facts(reading) | {"score": round(reading.score, 4)}
-                          for reading in result.transcripts]
+        facts["nbest"] = [_syllable_facts(transcript) | {"score": round(transcript.score, 4)}
+                          for transcript in result.transcripts]
     return facts
 
 
-def error_rates(reading: Transcript, reference: Utterance) -> dict[str, float]:
-    """Of toned syllables, and of hanzi where the reference has them; neither punctuation
-    is an error, nor traditional writing."""
-    rates = {"syllable_error": syllable_error_rate([reference.syllables], [list(reading.syllables)])}
+def error_rates(transcript: Transcript, reference: Utterance) -> dict[str, float]:
+    """Return the error rates of toned syllables, and of hanzi if the reference has them.
+
+    Punctuation and traditional characters are not errors.
+    """
+    rates = {"syllable_error": syllable_error_rate([reference.syllables], [list(transcript.syllables)])}
     if hanzi := spoken_characters(simplify(reference.hanzi)):
-        rates["hanzi_error"] = syllable_error_rate([list(hanzi)], [list(reading.tokens)])
+        rates["hanzi_error"] = syllable_error_rate([list(hanzi)], [list(transcript.tokens)])
     return rates
 
 
-def _spoken(reading: Transcript, with_seconds: bool) -> str:
-    """Syllables, each with its second behind an @ where that is wanted."""
+def _syllables(transcript: Transcript, with_seconds: bool) -> str:
+    """Return the syllables, with `@` and the second after each if `with_seconds`."""
     if not with_seconds:
-        return " ".join(reading.syllables)
+        return " ".join(transcript.syllables)
     return " ".join(f"{syllable}@{second:.2f}"
-                    for syllable, second in zip(reading.syllables, reading.seconds))
+                    for syllable, second in zip(transcript.syllables, transcript.seconds))
 
 
 def _file_facts(result: Result) -> dict[str, Any]:
     return {"file": result.file} | ({"error": result.error} if result.error else {})
 
 
-def _syllable_facts(reading: Transcript) -> dict[str, Any]:
-    return {"pinyin": list(reading.syllables), "seconds": list(reading.seconds)}
+def _syllable_facts(transcript: Transcript) -> dict[str, Any]:
+    return {"pinyin": list(transcript.syllables), "seconds": list(transcript.seconds)}
 
 
-def _sentence_facts(reading: Transcript) -> dict[str, Any]:
-    numbers = {"score": reading.log_prob, "average": reading.average,
-               "perplexity": reading.perplexity, "joint": reading.score}
-    return {"hanzi": reading.hanzi, **_syllable_facts(reading),
+def _sentence_facts(transcript: Transcript) -> dict[str, Any]:
+    numbers = {"score": transcript.log_prob, "average": transcript.average,
+               "perplexity": transcript.perplexity, "joint": transcript.score}
+    return {"hanzi": transcript.hanzi, **_syllable_facts(transcript),
             **{name: round(number, 4) + 0.0 for name, number in numbers.items()}}
 
 
 def _four(number: float) -> str:
-    """Four decimals, and no minus before a zero."""
+    """Format with four decimals, and zero without a minus sign."""
     return f"{round(number, 4) + 0.0:.4f}"

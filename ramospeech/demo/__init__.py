@@ -1,4 +1,4 @@
-"""The page to speak to.
+"""The web page with a microphone: `ramospeech demo`.
 
 May import `notebook`, `recognition` and all below them.
 """

@@ -1,6 +1,6 @@
-"""What the page of `ramospeech demo` shows for a recording, as HTML; the page itself is in `demo`.
+"""The HTML that the page of `ramospeech demo` shows for a recording; `page.py` serves it.
 
-Pictures and style are in it, so that it needs no network. `demo_content.html` is its template.
+Pictures and styles are embedded, so it needs no network. Its template is `content.html`.
 """
 
 from base64 import b64encode
@@ -27,15 +27,20 @@ from ramospeech.notebook.plots import draw_alignment, draw_spectrogram, draw_wav
 from ramospeech.recognition.results import Transcript
 from ramospeech.recognition.speech_to_text import SpeechToText
 
-LONGEST_SECONDS = round(LONGEST)  # a segment: the picture of more would be too wide
+__all__ = [
+    "LONGEST_SECONDS", "Findings", "Line", "Listener", "draw", "error_html", "findings_html",
+    "load_recording", "tone_marks",
+]
+
+LONGEST_SECONDS = round(LONGEST)  # one segment: a longer picture would be too wide
 NBEST = 5
 TEMPLATE = Path(__file__).with_suffix(".html")
 WIDTH, HEIGHT, DPI = 9.0, 4.2, 100  # of the picture, in inches
-SECONDS_AN_INCH = 1.0  # at most: longer recordings have a wider picture
+SECONDS_PER_INCH = 1.0  # at most: longer recordings have a wider picture
 
 
 class Line(NamedTuple):
-    """One way to read a recording."""
+    """One hypothesis."""
 
     pinyin: str  # with tone marks
     hanzi: str
@@ -43,37 +48,37 @@ class Line(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """What was found in a recording; no lines where no syllable was."""
+    """What was recognised in a recording; without lines if no syllable was."""
 
     waveform: Tensor  # (samples,)
     syllables: Sequence[str] = ()  # of the best line, with numbers for tones
     seconds: Sequence[float] = ()  # when each was recognised
-    nbest: Sequence[Line] = ()  # of sound and words searched together, best first
+    nbest: Sequence[Line] = ()  # of sound and words jointly, best first
     greedy: Line | None = None
     beam: Line | None = None
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Reads a recording in every way that the page compares."""
+    """Recognises a recording with every decoder that the page compares."""
 
     speech: SpeechToText
 
     @classmethod
     def load(cls, model: Path = SHIPPED_MODEL) -> "Listener":
-        """The shipped model, or the one of a file, ready to answer at once. Raises CheckpointError."""
+        """Load the shipped model or a model file, and compile the search. Raises CheckpointError."""
         warm_up()
         return cls(SpeechToText.load(model))
 
     def content(self, path: Path | str) -> str:
-        """What is to be seen for a recording: the findings, or the error in plain words."""
+        """Return the HTML for a recording: the findings or the error."""
         try:
             return findings_html(self.listen(load_recording(path)))
         except AudioError as error:
             return error_html(str(error).replace(f"{Path(path).parent}/", ""))
 
     def listen(self, waveform: Tensor) -> Findings:
-        """Read a waveform `(samples,)` at 16 kHz."""
+        """Recognise a waveform `(samples,)` at 16 kHz."""
         found = self.speech.write(waveform, NBEST)
         if not found.syllables:
             return Findings(waveform)
@@ -82,17 +87,17 @@ class Listener:
         return Findings(waveform, found.syllables, found.seconds, nbest,
                         self._line(greedy.best), self._line(found.first_pass))
 
-    def _line(self, reading: Transcript) -> Line:
-        """The syllables as they were heard, and their most probable hanzi."""
-        hanzi = Converter(self.speech.words).convert(" ".join(reading.syllables))
-        return Line(tone_marks(reading.syllables), hanzi, reading.score)
+    def _line(self, transcript: Transcript) -> Line:
+        """Return the syllables of the first pass, and their most probable hanzi."""
+        hanzi = Converter(self.speech.words).convert(" ".join(transcript.syllables))
+        return Line(tone_marks(transcript.syllables), hanzi, transcript.score)
 
 
 def load_recording(path: Path | str) -> Tensor:
-    """A recording of one segment, `(samples,)` at 16 kHz.
+    """Return a recording of one segment, `(samples,)` at 16 kHz.
 
-    Raises AudioError. The header is asked for the length first; of what is longer than it says, no
-    more than two segments are read.
+    Raises AudioError if it is longer. The length in the header is checked first; if the file is longer
+    than stated there, at most two segments are read.
     """
     seconds = audio_seconds(path)
     if seconds <= LONGEST_SECONDS:
@@ -105,28 +110,28 @@ def load_recording(path: Path | str) -> Tensor:
 
 
 def tone_marks(syllables: Sequence[str]) -> str:
-    """`ni3 hao3` as nǐ hǎo; what is no syllable stays as it is."""
+    """Return `ni3 hao3` as nǐ hǎo; other words are unchanged."""
     return " ".join(map(tone3_to_tone, syllables))
 
 
-# What is seen
+# HTML
 
 
 def findings_html(findings: Findings) -> str:
-    """Text, picture and tables."""
-    narrowest = len(findings.waveform) / SAMPLE_RATE / SECONDS_AN_INCH * DPI  # pixels to read it at
+    """Return text, picture and tables."""
+    narrowest = len(findings.waveform) / SAMPLE_RATE / SECONDS_PER_INCH * DPI  # pixels, to be legible
     return _template().render(found=findings, error=None, picture=draw(findings), narrowest=narrowest)
 
 
 def error_html(message: str) -> str:
-    """The reason why there is nothing to show; whatever it holds is escaped."""
+    """Return an error message, escaped."""
     return _template().render(found=None, error=message)
 
 
 def draw(findings: Findings) -> str:
-    """Waveform and spectrogram with the syllables where they were found: PNG, a data URI."""
+    """Return waveform and spectrogram with the syllables at their times: PNG, a data URI."""
     seconds = len(findings.waveform) / SAMPLE_RATE
-    width = max(WIDTH, seconds / SECONDS_AN_INCH)
+    width = max(WIDTH, seconds / SECONDS_PER_INCH)
     figure = Figure(figsize=(width, HEIGHT), dpi=DPI, layout="constrained")
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[1, 2])
     draw_waveform(upper, findings.waveform)

@@ -1,4 +1,4 @@
-"""From recordings to results: the recogniser, the joint search with words, speech to text.
+"""Recordings to transcripts: recogniser, streaming, joint decoding with words, speech to text.
 
 May import `data`, `decoding` and all below them.
 """

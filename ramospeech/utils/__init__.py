@@ -1,4 +1,4 @@
-"""What any program needs: files that appear whole, signals, memory, messages, a compiler's cache.
+"""Helpers of any program: atomic writes, errors, logging, signal handling, memory, compiler cache.
 
 May import `config`.
 """

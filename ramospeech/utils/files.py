@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears completely or not at all."""
 
 import codecs
 import glob
@@ -12,6 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 
+__all__ = [
+    "MEGABYTE", "brief", "check_room", "is_stream", "read_text", "refuse_unwritable", "remove_drafts",
+    "write_atomically", "write_text",
+]
+
 MEGABYTE = 1 << 20
 MOST_LINKS = 40  # as many as Linux follows
 
@@ -19,11 +24,10 @@ MOST_LINKS = 40  # as many as Linux follows
 def write_atomically(
     path: Path, write: Callable[[Path], object], outlast_power_cuts: bool = False
 ) -> None:
-    """Let `write` fill a draft beside `path`, then move it there.
+    """Let `write` fill a draft beside `path`, then rename it to `path`.
 
-    Where `path` is a link, the file that it leads to is written, and the link stays; into a pipe or
-    a device goes what the draft holds. Raises OSError, naming the path, where that fails; what was
-    there before stays.
+    If `path` is a link, its target is written, and the link stays; a pipe or a device gets a copy of
+    the draft. Raises OSError, naming the path; then the old file stays.
     """
     if is_stream(path):
         _write_into(path, write)
@@ -32,27 +36,27 @@ def write_atomically(
         write(draft)
         if outlast_power_cuts:
             _bring_to_disk(draft)
-        draft.chmod(0o666 & ~_umask())  # some writers leave files that only their owner may read
+        draft.chmod(0o666 & ~_umask())  # some writers create files for their owner only
         draft.replace(_destination(path))
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path leads to a pipe or a device, to be written into and not replaced."""
+    """Return whether a path is a pipe or a device, which is written to and not replaced."""
     end = _destination(path)
     return _number(end) is not None or (end.exists() and not end.is_file() and not end.is_dir())
 
 
 def _destination(path: Path) -> Path:
-    """Where links lead to; but /dev/stdout, and what is like it, stands for itself."""
+    """Resolve links, except /dev/stdout and the like."""
     for _ in range(MOST_LINKS):
         if _number(path) is not None or not path.is_symlink():
             return path
         path = path.parent / path.readlink()
-    raise OSError(f"{path}: cannot be written (links that lead in a circle)")
+    raise OSError(f"{path}: cannot be written (a loop of links)")
 
 
 def _number(path: Path) -> int | None:
-    """The number of an open file that a path stands for: 1 for /dev/stdout."""
+    """Return the file descriptor that a path names: 1 for /dev/stdout."""
     match = re.fullmatch(r"(?:/dev|/proc/self)/(?:fd/(\d+)|(stdout|stderr))", str(path))
     return match and (int(match[1]) if match[1] else {"stdout": 1, "stderr": 2}[match[2]])
 
@@ -72,15 +76,15 @@ def _write_into(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def _draft_of(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; the draft is gone afterwards, and errors name the path."""
+    """Yield a path beside `path` to write to, and delete it afterwards; errors name `path`."""
     end = _destination(path)
     draft = end.with_name(f".{end.name}.{os.getpid()}")
     try:
         _make_folder(end.parent)
         yield draft
     except ValueError:
-        raise  # what is to be written is wrong, not the place
-    except Exception as error:  # noqa: BLE001 every library has kinds of its own for a full disk
+        raise  # the content is wrong, not the place
+    except Exception as error:  # noqa: BLE001 every library has its own error for a full disk
         reason = "the disk is full" if _is_full(end.parent) else brief(error)
         raise OSError(f"{path}: cannot be written ({reason})") from None
     finally:
@@ -89,11 +93,11 @@ def _draft_of(path: Path) -> Iterator[Path]:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raise OSError, naming the path, where no file can be written; before hours of work, say."""
+    """Raise OSError, naming the path, if no file can be written there: to be called before the work."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: cannot be written (it is a folder)")
     if is_stream(path):
-        return  # to open a pipe would wait for its reader, and to close it would be its end
+        return  # opening a pipe would block, and closing it would end it
     end = _destination(path)
     try:
         _make_folder(end.parent)
@@ -104,12 +108,12 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, in UTF-8 and with plain line ends."""
+    """Write a text file in UTF-8 with Unix line ends."""
     write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without a byte-order mark. Raises ValueError, naming the line."""
+    """Read a text file in UTF-8, with or without a byte-order mark. Raises ValueError with the line."""
     data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode("utf-8")
@@ -120,9 +124,9 @@ def read_text(path: Path) -> str:
 
 
 def check_room(path: Path, size: int, needed: int) -> None:
-    """Find out whether `path` can take `size` bytes, and its disk `needed` bytes.
+    """Check that `path` can hold `size` bytes, and that its disk has `needed` bytes free.
 
-    Writes as much and deletes it again: quotas and limits are in no table of free space.
+    Writes `size` bytes and deletes them, because the free space reported ignores quotas and limits.
     Raises OSError, naming the path and the bytes.
     """
     with _draft_of(path) as draft:
@@ -136,27 +140,27 @@ def check_room(path: Path, size: int, needed: int) -> None:
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove what was left by processes that were killed while they wrote `path`."""
+    """Remove the drafts of processes that were killed while writing `path`."""
     path = _destination(path)
     for draft in path.parent.glob(f".{glob.escape(path.name)}.*"):
         draft.unlink()
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder, and those above it. Raises NotADirectoryError, naming a file in the way."""
+    """Create a folder and its parents. Raises NotADirectoryError, naming a file in the way."""
     for part in (folder, *folder.parents):
         if part.exists() and not part.is_dir():
-            raise NotADirectoryError(f"{part} is no folder")
+            raise NotADirectoryError(f"{part} is not a folder")
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def brief(error: Exception) -> str:
-    """The first sentence of what an error says; PyTorch says much."""
+    """Return the first sentence of an error; PyTorch's are long."""
     return f"{type(error).__name__}: {error}".splitlines()[0].split(". ")[0]
 
 
 def _is_full(folder: Path) -> bool:
-    """Asked while the draft is still there, because PyTorch does not tell."""
+    """Whether the disk is full, asked while the draft exists: PyTorch's errors do not say."""
     return folder.is_dir() and shutil.disk_usage(folder).free < MEGABYTE
 
 

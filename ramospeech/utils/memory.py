@@ -1,4 +1,4 @@
-"""Work that does not fit into memory: half by half, down to one item."""
+"""Out-of-memory errors: detect them, and retry with half as many items."""
 
 import sys
 from collections.abc import Callable
@@ -7,33 +7,34 @@ from typing import TypeVar
 
 import torch
 
+__all__ = ["give_back", "in_halves", "is_out_of_memory", "tidy"]
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# PyTorch has a class of errors for the memory of a GPU; others are known by what they say.
+# PyTorch has an error class for GPU memory; other errors are recognised by their messages.
 OUT_OF_MEMORY = (
     "out of memory", "can't allocate memory", "ALLOC_FAILED", "bad allocation", "bad_alloc",
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory did not suffice, that of a GPU or the machine's."""
+    """Return whether the memory of a GPU or of the machine was exhausted."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and any(said in str(error) for said in OUT_OF_MEMORY)
     )
 
 
 def give_back() -> None:
-    """Called when an error is gone, and only then are the tensors free that it held on to."""
+    """Release cached GPU memory; to be called after the error, which keeps tensors alive, is gone."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def tidy() -> None:
-    """Let glibc give back what it holds in store; other C libraries do by themselves.
+    """Make glibc return freed memory to the system; other C libraries do so by themselves.
 
-    Tensors of ever new sizes leave gaps in the store, which grows: without this, hours of sound
-    filled 2 GB in the end.
+    Tensors of ever different sizes fragment the heap: without this, hours of audio grew it to 2 GB.
     """
     trim = getattr(CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
@@ -43,9 +44,9 @@ def tidy() -> None:
 def in_halves(
     items: list[Item], work: Callable[[list[Item]], list[Result]], refuse: Callable[[Item], Result]
 ) -> list[Result]:
-    """The results of `work(items)`, half by half where memory does not suffice for all at once.
+    """Return the results of `work(items)`; out of memory, retry with each half.
 
-    For what needs no gradients. An item that does not fit even alone has the result `refuse(item)`.
+    An item that does not fit even alone has the result `refuse(item)`. Not for work with gradients.
     """
     if not items:
         return []

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request: the training saves where it stands, and ends."""
+"""SIGTERM and Ctrl-C as a request to stop: training saves a checkpoint and exits."""
 
 import os
 import signal
@@ -7,18 +7,19 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
+__all__ = ["StopRequest", "leave_stopping_to_the_parent"]
+
 SECONDS_TO_LIVE = 5
-STANDARD_ERROR = 2  # its number as a file
+STANDARD_ERROR = 2  # its file descriptor
 
 Handler = Callable[[int, FrameType | None], object] | int | None  # as `signal` gives and takes it
 
 
 class StopRequest:
-    """Inside `with`, the first SIGTERM or Ctrl-C only sets `asked`; the next acts as ever.
+    """Inside `with`, the first SIGTERM or Ctrl-C only sets `asked`; the next one acts as usual.
 
-    But `horovodrun` passes on what may have reached the process already: with `patience` a signal
-    within so many seconds of the first is the same one. Only the main thread of a process can hold
-    a request.
+    `horovodrun` forwards signals that the process may have received already: a signal within
+    `patience` seconds of the first counts as the same one. Only for the main thread.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -46,14 +47,14 @@ class StopRequest:
         self.asked, self._asked_at = True, time.monotonic()
         if not self.patience:
             self.__exit__()
-        # Not by print, which may be at work on this very stream.
+        # Not with print, which the signal may have interrupted.
         os.write(STANDARD_ERROR, b"\nstopping after this step; once more stops at once\n")
 
 
 def leave_stopping_to_the_parent(_worker: int = 0) -> None:
-    """For a process that loads data: Ctrl-C and SIGTERM often reach a whole group of processes.
+    """Set up the signals of a data-loading process: they often reach the whole process group.
 
-    Ctrl-C it ignores. SIGTERM gives the parent time for its last step; then it ends without a word.
+    It ignores Ctrl-C. After SIGTERM it gives the parent time for its last step, then exits silently.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SECONDS_TO_LIVE))
