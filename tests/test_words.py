@@ -12,6 +12,7 @@ REPLACED = {  # a pattern, in any case, and what to write instead
     r"flat[ _-]?start(s|ed|ing)?\b": "uniform segmentation",
     r"aggregations?\b(?! cross-entropy)": "ACE (aggregation cross-entropy)",
     r"breakdowns?\b": "error analysis",
+    r"page of errors|error page": "HTML report",
     r"\bstopping\b": "signal handling",
 }
 
