@@ -12,8 +12,12 @@ REPLACED = {  # a pattern, in any case, and what to write instead
     r"flat[ _-]?start(s|ed|ing)?\b": "uniform segmentation",
     r"aggregations?\b(?! cross-entropy)": "ACE (aggregation cross-entropy)",
     r"breakdowns?\b": "error analysis",
+    r"sharpness|sharper frames": "entropy weight",
+    r"(?<!hello, )\bworlds?\b": "process group",
+    r"\bstrides?\b(?!=)": "frame subsampling",
+    r"high(est)? (rate of learning|learning rate)": "peak learning rate",
+    r"\bmean of the weights": "exponential moving average (EMA) of the weights",
     r"page of errors|error page": "HTML report",
-    r"\bstopping\b": "signal handling",
 }
 
 
