@@ -119,14 +119,14 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
     assert load_checkpoint(folder / "checkpoint.pt")["epoch"] == 1
     _, _, facts = load_model(folder / "best.safetensors")
     assert facts["corpus"] == "mini" and facts["batch_size"] == 8
-    assert "12 utterances to train on, 4 to judge by" in out[0]
+    assert "12 utterances to train on, 4 to evaluate on" in out[0]
     assert str(folder / "best.safetensors") in out[-1]
 
     # The same once more would overwrite it.
     before = (folder / "checkpoint.pt").read_bytes()
     status, _, err = ramospeech("train", *FLAGS_OF_2019)
     assert status == 1 and len(err) == 1
-    assert f"{folder} holds a run already" in err[0] and "--load_model" in err[0]
+    assert f"{folder} already contains a run" in err[0] and "--load_model" in err[0]
     assert (folder / "checkpoint.pt").read_bytes() == before
 
     # --load_model goes on from it.
@@ -134,7 +134,7 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
              for before, flag in zip(["", *FLAGS_OF_2019], FLAGS_OF_2019)]
     status, out, err = ramospeech("train", *flags, "--load_model")
     assert (status, err) == (0, [])
-    assert "going on after epoch 1" in out
+    assert "resuming after epoch 1" in out
     assert not any(line.startswith("epoch    1") for line in out)
     assert load_checkpoint(folder / "checkpoint.pt")["epoch"] == 2
 
@@ -143,7 +143,7 @@ def test_the_flags_of_2019_train_a_model(ramospeech):
         "train", "--epochs", 2, "--model_name", "second", "--model_path", "models",
         "--load_model", folder / "checkpoint.pt",
     )
-    assert status == 0 and "going on after epoch 2" in out
+    assert status == 0 and "resuming after epoch 2" in out
     assert (Path("models") / "second" / "best.safetensors").exists()
 
 
@@ -173,7 +173,7 @@ def test_a_run_without_a_checkpoint_yet_is_not_overwritten(ramospeech):
     best.parent.mkdir(parents=True)
     best.touch()
     status, out, err = ramospeech("train", "--epochs", 1)
-    assert (status, out, len(err)) == (1, [], 1) and "holds a model already" in err[0]
+    assert (status, out, len(err)) == (1, [], 1) and "already contains a model" in err[0]
 
 
 def test_a_run_that_ended_before_it_began(ramospeech):
@@ -207,11 +207,11 @@ def test_a_run_may_be_told_to_stop(ramospeech, monkeypatch):
         patch.setattr(trainer.Trainer, "train_batch", then_stop)
         flags = ["--model_path", "my runs", "--epochs", 1, "--batch_size", 6]
         status, out, _ = ramospeech("train", *flags)
-    assert status == 0 and "after epoch 0 and 1 of 2 batches; all is saved in my runs" in out[-2]
+    assert status == 0 and "after epoch 0 and 1 of 2 batches; saved in my runs" in out[-2]
     command = shlex.split(out[-1])
     assert command[:4] == ["ramospeech", "train", "--model_path", "my runs"]
     status, out, _ = ramospeech(*command[1:])
-    assert status == 0 and "going on after epoch 0 and 1 of 2 batches" in out
+    assert status == 0 and "resuming after epoch 0 and 1 of 2 batches" in out
     assert load_checkpoint(Path("my runs") / "dfcnn" / "checkpoint.pt")["step"] == 2
 
 
@@ -328,7 +328,7 @@ def two_corpora(small_mini, tmp_path, monkeypatch):
 def test_a_union_is_trained_on_and_judged_by(ramospeech, two_corpora):
     status, out, err = ramospeech("train", "--data_type", "audio-cmn+mini", "--epochs", 1)
     assert (status, err) == (0, [])
-    assert out[0] == ("audio-cmn+mini: 24 utterances to train on, 8 to judge by; "
+    assert out[0] == ("audio-cmn+mini: 24 utterances to train on, 8 to evaluate on; "
                       "labels: the second (audio-cmn), the first (mini)")
     _, _, facts = load_model(Path("runs/dfcnn/best.safetensors"))
     assert facts["corpus"] == "audio-cmn+mini"

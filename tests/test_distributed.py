@@ -107,7 +107,7 @@ def test_the_script_trains_with_two_workers_and_goes_on(script, small_mini, tmp_
     assert len(list((tmp_path / "two" / "tensorboard").iterdir())) == 1
     assert run(*command, "--epochs", "2").returncode != 0  # there is a run already
     done = run(*command, "--epochs", "2", "--load_model")
-    assert done.returncode == 0 and "going on after epoch 1" in done.stdout
+    assert done.returncode == 0 and "resuming after epoch 1" in done.stdout
     assert (load_checkpoint(checkpoint)["epoch"], load_checkpoint(checkpoint)["step"]) == (2, 6)
 
 
@@ -281,5 +281,5 @@ def test_a_job_that_is_asked_to_end_saves_and_goes_on(
     assert f"stopped after epoch {state['epoch']}" in job.said()
     done = run(*command, "--epochs", state["epoch"] + 1, "--load_model")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"going on after epoch {state['epoch']}" in done.stdout
+    assert f"resuming after epoch {state['epoch']}" in done.stdout
     assert load_checkpoint(tmp_path / "stopped" / "checkpoint.pt")["epoch"] == state["epoch"] + 1

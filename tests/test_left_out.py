@@ -294,7 +294,7 @@ def test_two_processes_of_horovod(own_mini, train, dev, all_kinds, tmp_path):
     state = load_checkpoint(tmp_path / "dfcnn" / "checkpoint.pt")
     assert (state["epoch"], state["step"], len(state["left_out"])) == (2, 2 * 5, 3)
     done = run(*command, "--epochs", 3, "--load_model")
-    assert done.returncode == 0 and "going on after epoch 2" in done.stdout
+    assert done.returncode == 0 and "resuming after epoch 2" in done.stdout
     assert "2 of 4 left out" in done.stdout
 
 
@@ -329,13 +329,13 @@ def test_train_and_go_on(ramospeech, train, dev, all_kinds):  # noqa: F811
     spoil(dev, {1: silence, 3: empty})
     status, out, err = ramospeech("train", "--epochs", 1, "--batch_size", 4)
     assert (status, err) == (0, [])
-    assert out[0].startswith("mini: 9 utterances to train on, 3 to judge by; ")
+    assert out[0].startswith("mini: 9 utterances to train on, 3 to evaluate on; ")
     assert out[1] == "3 of train left out:" and out[5] == "1 of dev left out:"
     for name in [*all_kinds, str(dev.audio_path(1)), str(dev.audio_path(3))]:
         assert sum(line.startswith(f"  left out: {name}: ") for line in out) == 1
     assert "3 recordings could not be read and were left out" in out
     status, out, err = ramospeech("train", "--epochs", 2, "--load_model")
-    assert (status, err) == (0, []) and "going on after epoch 1" in out
+    assert (status, err) == (0, []) and "resuming after epoch 1" in out
 
 
 def test_evaluate_in_words_in_numbers_and_as_a_page(ramospeech, model_file, dev):  # noqa: F811

@@ -73,7 +73,7 @@ def test_a_signal_saves_and_says_how_to_go_on(small_mini, tmp_path, number, whol
     again = subprocess.run([sys.executable, "-m", "ramospeech.cli.main", *arguments],
                            capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert said.removeprefix("stopped").split(";")[0] in again.stdout  # going on after ...
+    assert said.removeprefix("stopped").split(";")[0] in again.stdout  # resuming after ...
     assert load_checkpoint(tmp_path / "dfcnn" / "checkpoint.pt")["epoch"] == state["epoch"] + 1
 
 

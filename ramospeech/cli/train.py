@@ -1,6 +1,6 @@
 """The command `ramospeech train`.
 
-Torch is imported by what needs it, so that `--help` answers at once.
+Functions import torch themselves, so that `--help` answers at once.
 """
 
 import shlex
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ramospeech.training.runs import Run
     from ramospeech.training.trainer import Trainer
     from ramospeech.utils.signal_handling import StopRequest
+
+__all__ = ["add_train_command", "fit_run", "run_train", "start_run"]
 
 GPU_WORKERS = 4
 
@@ -54,7 +56,7 @@ def add_train_command(commands: Commands) -> None:
 
 
 def run_train(options: Namespace) -> int:
-    """The command itself, in one process or, under `horovodrun`, in each of several."""
+    """Run the command, in one process or, under `horovodrun`, in each of several."""
     from ramospeech.training.distributed import join_process_group
     from ramospeech.training.state import broadcast_state
 
@@ -65,7 +67,7 @@ def run_train(options: Namespace) -> int:
 
 
 def fit_run(run: "Run", options: Namespace) -> int:
-    """Train up to the last epoch or to a signal, and report; returns the exit status."""
+    """Train until the last epoch or a signal, and report; return the exit status."""
     from ramospeech.training.elastic import fit_elastically
 
     group = run.trainer.group
@@ -80,7 +82,7 @@ def fit_run(run: "Run", options: Namespace) -> int:
 def start_run(
     options: Namespace, group: "ProcessGroup", trainer_type: "type[Trainer] | None" = None
 ) -> "Run":
-    """A new Run as `options` ask for; the first process resumes from the checkpoint, if there is one.
+    """Return a Run with `options`; the first process resumes from the checkpoint, if there is one.
 
     `trainer_type` replaces the class of the trainer.
     """
@@ -103,19 +105,19 @@ def start_run(
     run = Run(trainer, folder, facts=_facts(options, trainer.data.train.corpus))
     if group.is_first and checkpoint:
         run.resume(checkpoint)
-        print(f"going on after {_progress(trainer)}")
+        print(f"resuming after {_progress(trainer)}")
     if group.is_first and trainer.epoch >= trainer.settings.epochs:
         print(f"{trainer.settings.epochs} epochs are done: nothing is left to train; "
-              "say more --epochs")
+              "raise --epochs")
     return run
 
 
 def _plan(
     options: Namespace, group: "ProcessGroup", folder: Path
 ) -> tuple[Path | None, Settings, str]:
-    """The checkpoint, the settings and the corpus, as the first process finds them.
+    """Return checkpoint, settings and corpus, as the first process finds them.
 
-    Where processes join later, each finds them by itself, and only the first is refused a run.
+    If processes may join later, each finds them by itself, and only the first checks for old runs.
     """
     if not group.elastic:
         found = _find_plan(options, folder) if group.is_first else None
@@ -131,9 +133,9 @@ def _find_plan(options: Namespace, folder: Path) -> tuple[Path | None, Settings,
 
 
 def _settings(options: Namespace, checkpoint: Path | None) -> tuple[Settings, str]:
-    """What was given on the command line; the rest as the checkpoint, or the default, has it.
+    """Return the settings and the name of the corpus.
 
-    Settings, and the name of the corpus.
+    The command line takes precedence over the checkpoint, and that over the defaults.
     """
     from ramospeech.training.runs import held_settings
 
@@ -145,13 +147,13 @@ def _settings(options: Namespace, checkpoint: Path | None) -> tuple[Settings, st
     if "ace_weight" in given and settings.loss != "ctc+ace":
         raise ValueError(f"--ace_weight is for --loss ctc+ace; the loss is {settings.loss}")
     if settings.uniform_segmentation and settings.loss != "ace":
-        mend = "" if "uniform_segmentation" in given else "; say --uniform_segmentation 0, too"
-        raise ValueError(f"--uniform_segmentation is for --loss ace; the loss is {settings.loss}{mend}")
+        hint = "" if "uniform_segmentation" in given else "; add --uniform_segmentation 0"
+        raise ValueError(f"--uniform_segmentation is for --loss ace; the loss is {settings.loss}{hint}")
     return settings, corpus if options.data_type is None else options.data_type
 
 
 def _checkpoint_to_load(folder: Path, load_model: bool | str | None) -> Path | None:
-    """Where to go on from, if anywhere. Raises ValueError rather than overwrite a run."""
+    """Return the checkpoint to resume from, if any. Raises ValueError rather than overwrite a run."""
     own = folder / "checkpoint.pt"
     wanted = own if load_model is True else load_model and Path(load_model)
     if wanted and wanted.resolve() == own.resolve():
@@ -160,10 +162,10 @@ def _checkpoint_to_load(folder: Path, load_model: bool | str | None) -> Path | N
                              "start it without --load_model")
         return own
     if own.exists():
-        raise ValueError(f"{folder} holds a run already: go on from it with --load_model, "
+        raise ValueError(f"{folder} already contains a run: resume it with --load_model, "
                          "or choose another --model_name")
     if (folder / "best.safetensors").exists():  # killed before its first checkpoint
-        raise ValueError(f"{folder} holds a model already: delete it, "
+        raise ValueError(f"{folder} already contains a model: delete it, "
                          "or choose another --model_name")
     return wanted or None
 
@@ -182,7 +184,7 @@ def _workers(given: int | None, device: str) -> int:
 
 
 def _facts(options: Namespace, corpus: str) -> dict[str, Any]:
-    """What a model file tells of its training beside the settings."""
+    """Return what model files say about their training, besides the settings."""
     from ramospeech.evaluation.report import commit
 
     facts = {"corpus": corpus, "commit": commit()}
@@ -198,7 +200,7 @@ def _stop_request(group: "ProcessGroup") -> "StopRequest":
 def _print_plan(trainer: "Trainer", folder: Path) -> None:
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     print(f"{trainer.data.train.corpus}: {len(trainer.data.train)} utterances to train on, "
-          f"{len(trainer.data.dev) - len(trainer.data.unreadable_dev)} to judge by; "
+          f"{len(trainer.data.dev) - len(trainer.data.unreadable_dev)} to evaluate on; "
           f"labels: {trainer.data.dev.label_source}")
     data = trainer.data
     for split, reasons in ((data.train, data.unusable), (data.dev, data.unreadable_dev)):
@@ -210,27 +212,27 @@ def _print_plan(trainer: "Trainer", folder: Path) -> None:
     weight = f" ({settings.ace_weight:g} times ace)" if settings.loss == "ctc+ace" else ""
     print(f"model '{settings.preset}'{'' if settings.recurrent else ' without an LSTM'}, "
           f"{parameters:,} parameters, on {trainer.device} in {settings.precision}; loss "
-          f"{settings.loss}{weight}; {len(trainer.data.loader)} steps an epoch; into {folder}")
+          f"{settings.loss}{weight}; {len(trainer.data.loader)} steps per epoch; output: {folder}")
 
 
 def _print_result(run: "Run", result: "Evaluation | None", options: Namespace) -> None:
     trainer = run.trainer
     if trainer.refused:
         print(f"{len(trainer.refused)} utterances did not fit into memory, "
-              f"{trainer.refused.total()} times in all")
+              f"{trainer.refused.total()} times in total")
     if trainer.left_out:
         print(f"{len(trainer.left_out)} recordings could not be read and were left out")
     if result is None:
         how = ", under horovodrun as now" if trainer.group.size > 1 else ""
-        print(f"stopped after {_progress(trainer)}; all is saved in {run.checkpoint}. To go on{how}:\n"
-              f"  {_command_to_go_on(options)}")
+        print(f"stopped after {_progress(trainer)}; saved in {run.checkpoint}. To resume{how}:\n"
+              f"  {_command_to_resume(options)}")
     else:
         print(f"dev syllable error {result.toned.rate:.1%}; the best, {trainer.best_rate:.1%}, "
               f"is {run.folder / 'best.safetensors'}")
 
 
-def _command_to_go_on(options: Namespace) -> str:
-    """The checkpoint knows the rest: the corpus and the settings."""
+def _command_to_resume(options: Namespace) -> str:
+    """Return the command that resumes; corpus and settings are in the checkpoint."""
     words = ["ramospeech", "train", "--model_path", options.model_path,
              "--model_name", options.model_name, "--load_model"]
     words += ["--start_from", options.start_from] if options.start_from else []
