@@ -65,7 +65,7 @@ def test_without_a_generator_short_ones_come_first(seconds, size):
 
 
 @given(lengths, sizes, st.integers(0, 99))
-def test_shaken_batches_are_still_of_like_length(seconds, size, seed):
+def test_jittered_batches_are_still_of_similar_length(seconds, size, seed):
     plan = plan_batches(seconds, size, np.random.default_rng(seed))
     by_place = sorted(plan, key=lambda batch: seconds[batch].mean())
     for shorter, longer in zip(by_place, by_place[2:]):
@@ -94,7 +94,7 @@ def test_sampler_counts_and_gives_keys():
     assert sorted(index for batch in later for _, index in batch) == list(range(10))
 
 
-def test_an_epoch_can_go_on_where_it_was():
+def test_an_epoch_can_resume():
     sampler = BucketSampler(np.linspace(1, 2, 10), batch_size=4, shuffle=True, seed=3)
     for epoch in range(2):
         sampler.epoch, sampler.start = epoch, 0
@@ -154,18 +154,18 @@ def test_equal_recordings_are_changed_differently(tmp_path):
     assert any(not torch.equal(dataset[epoch, 0].features, dataset[epoch, 1].features)
                for epoch in range(3))
 
-def test_a_part_of_the_utterances_is_disguised(tmp_path, monkeypatch):
+def test_a_part_of_the_utterances_gets_voice_augmentation(tmp_path, monkeypatch):
     split = make_split(tmp_path, [(16_000, "ma1")] * 200)
-    disguised = []
+    augmented = []
     monkeypatch.setattr(dataset_module, "augment_voice", lambda spectrogram, *_: (
-        disguised.append(1), spectrogram)[1])
+        augmented.append(1), spectrogram)[1])
     for share in (0.0, 0.3, 1.0):
-        disguised.clear()
+        augmented.clear()
         dataset = SpeechDataset(split, VOCABULARY, voice_augmentation=share)
         for index in range(200):
             dataset[0, index]
-        assert len(disguised) == pytest.approx(200 * share, abs=25)
-        assert share not in (0, 1) or len(disguised) == 200 * share
+        assert len(augmented) == pytest.approx(200 * share, abs=25)
+        assert share not in (0, 1) or len(augmented) == 200 * share
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_loading_leaves_the_random_numbers_of_training_alone(train, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_going_on_loads_nothing_that_came_before(train, workers):
+def test_resuming_loads_nothing_that_came_before(train, workers):
     dataset = SpeechDataset(train, VOCABULARY)
     seconds = measure_seconds(train)
     loader = make_loader(dataset, seconds, 5, shuffle=True, workers=workers)
@@ -322,7 +322,7 @@ def test_seconds_are_those_of_the_decoded_audio(train):
     assert np.allclose(measure_seconds(train), decoded, atol=1 / SAMPLE_RATE)
 
 
-def test_headers_tell_what_is_of_no_use(tmp_path):
+def test_headers_tell_what_is_unusable(tmp_path):
     split = make_split(tmp_path, [(9000, "ma1")] * 6 + [(1000, "ma1")])
     bad = [split.audio_path(index) for index in range(5)]
     bad[0].unlink()
@@ -382,7 +382,7 @@ def test_find_unusable_never_lets_through_what_the_dataset_refuses(tmp_path):
         assert frame_count(len(waveform)) >= 8
 
 
-def test_find_unusable_says_why(tmp_path):
+def test_find_unusable_gives_the_reason(tmp_path):
     split = make_split(tmp_path, [(3200, "ni3 hao3 ma")])
     assert find_unusable(split, measure_seconds(split), VOCABULARY) == {
         0: "0.wav: 3 syllables need 3 output frames, 0.20 s give 2"

@@ -47,7 +47,7 @@ def run(*command, timeout: float = HANGS) -> subprocess.CompletedProcess:
 # The script
 
 
-def test_the_script_holds_the_cells_that_are_no_lessons(script):
+def test_the_script_has_all_cells_but_lessons(script):
     text = script.read_text()
     cells = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.source.strip()]
     kept = [cell for cell in cells if "lesson" not in cell.metadata.get("tags", [])]
@@ -95,7 +95,7 @@ def test_the_script_trains_in_one_process(script, small_mini, tmp_path):
 
 
 @built
-def test_the_script_trains_with_two_workers_and_goes_on(script, small_mini, tmp_path):
+def test_the_script_trains_with_two_workers_and_resumes(script, small_mini, tmp_path):
     command = [HOROVODRUN, "-np", 2, "-H", "localhost:2", sys.executable, script, *FLAGS,
                "--model_path", tmp_path, "--model_name", "two", "--gpu_rank", "2"]
     done = run(*command, "--epochs", "1")
@@ -230,7 +230,7 @@ def losses(text: str) -> dict[int, float]:
 @pytest.mark.slow
 @built
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_worker_that_is_killed_is_missed_and_taken_in_again(
+def test_a_job_continues_without_a_killed_worker_and_takes_it_back(
     script, small_mini, tmp_path, jobs, lost
 ):
     command = [HOROVODRUN, "-np", 2, "--min-np", 1, "--max-np", 2, "-H",
@@ -265,7 +265,7 @@ def rank_of(pid: int) -> int:
 @pytest.mark.slow
 @built
 @pytest.mark.parametrize("whole_job", [False, True])
-def test_a_job_that_is_asked_to_end_saves_and_goes_on(
+def test_a_job_that_is_asked_to_stop_saves_and_resumes(
     script, small_mini, tmp_path, jobs, whole_job
 ):
     """Asked through horovodrun, or as batch systems ask: every process of the job."""

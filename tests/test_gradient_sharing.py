@@ -1,4 +1,4 @@
-"""The plain output layer with its changed gradient against the parametrisation by parts."""
+"""The plain output layer with its changed gradient against the parametrisation by sub-syllable units."""
 
 import pytest
 import torch
@@ -26,12 +26,12 @@ def loss_of(weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.3])
-def test_the_gradient_is_how_the_sum_of_parts_would_move(strength):
+def test_the_gradient_is_how_the_sum_over_units_would_move(strength):
     """W = R + sqrt(strength) A E, with a step on R and E, moves W as the hook's gradient does."""
     layer = layer_with_sharing(strength)
     loss_of(layer.weight, layer.bias).backward()
 
-    mix = strength**0.5 * sub_syllable_units(VOCABULARY)  # (classes, parts)
+    mix = strength**0.5 * sub_syllable_units(VOCABULARY)  # (classes, units)
     own = layer.weight.detach().clone().requires_grad_()  # R, such that W is the same with E = 0
     part = torch.zeros(mix.shape[1], WIDTH, requires_grad=True)  # E
     loss_of(own + mix @ part, layer.bias.detach()).backward()
@@ -39,9 +39,9 @@ def test_the_gradient_is_how_the_sum_of_parts_would_move(strength):
 
 
 def test_every_syllable_has_an_initial_a_final_and_a_tone():
-    parts = sub_syllable_units(VOCABULARY)
-    assert parts.sum(dim=1).tolist() == [0, 0] + [3] * len(SYLLABLES)
-    shared = dict(zip(VOCABULARY.symbols, (parts @ parts.T).tolist()))
+    units = sub_syllable_units(VOCABULARY)
+    assert units.sum(dim=1).tolist() == [0, 0] + [3] * len(SYLLABLES)
+    shared = dict(zip(VOCABULARY.symbols, (units @ units.T).tolist()))
     row = dict(zip(VOCABULARY.symbols, shared["ma3"]))
     assert row["ma3"] == 3
     assert row["ma1"] == 2  # all but the tone
@@ -49,7 +49,7 @@ def test_every_syllable_has_an_initial_a_final_and_a_tone():
     assert row["hao1"] == row["shi"] == row[UNK] == 0
 
 
-def test_weights_begin_as_sums_of_parts():
+def test_weights_begin_as_sums_over_units():
     weight = dict(zip(VOCABULARY.symbols, layer_with_sharing(1.0).weight))
     torch.testing.assert_close(
         weight["ma1"] - weight["ma3"], weight["hao1"] - weight["hao3"]  # tone 1 less tone 3
@@ -73,7 +73,7 @@ def test_no_strength_no_change():
     assert torch.equal(layer_with_sharing(0.0).weight, untouched.weight)
 
 
-def test_the_real_vocabulary_has_few_parts():
-    parts = sub_syllable_units(Vocabulary.read())
-    assert parts.shape[0] == 1215 and parts.shape[1] < 80
-    assert (parts.sum(dim=1)[2:] == 3).all()
+def test_the_real_vocabulary_has_few_units():
+    units = sub_syllable_units(Vocabulary.read())
+    assert units.shape[0] == 1215 and units.shape[1] < 80
+    assert (units.sum(dim=1)[2:] == 3).all()

@@ -142,7 +142,7 @@ def test_a_batch_of_which_nothing_is_left_moves_no_weight(train, dev):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_stopping_and_going_on_equals_never_stopping(train, dev, all_kinds, tmp_path, workers):
+def test_stopping_and_resuming_equals_never_stopping(train, dev, all_kinds, tmp_path, workers):
     spoil(dev, {1: silence, 2: Path.unlink})
     whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
     whole.fit()
@@ -159,7 +159,7 @@ def test_stopping_and_going_on_equals_never_stopping(train, dev, all_kinds, tmp_
     assert len(whole.trainer.left_out) == 3
 
 
-def test_what_breaks_in_mid_epoch_keeps_its_place_when_it_goes_on(train, dev, tmp_path):
+def test_what_breaks_in_mid_epoch_keeps_its_place_on_resuming(train, dev, tmp_path):
     """The header would tell now; but the batches are those of the beginning."""
     def broken_after_one_step(trainer: Trainer) -> None:
         if trainer.step == 1:
@@ -182,7 +182,7 @@ def test_what_breaks_in_mid_epoch_keeps_its_place_when_it_goes_on(train, dev, tm
     assert same(load_checkpoint(whole.checkpoint), load_checkpoint(again.checkpoint))
 
 
-def test_what_was_mended_is_taken_in_when_it_goes_on(train, dev, tmp_path):
+def test_what_was_repaired_is_included_on_resuming(train, dev, tmp_path):
     path = train.audio_path(3)
     sound = path.read_bytes()
     path.unlink()
@@ -223,7 +223,7 @@ def test_nothing_that_can_be_used_is_an_error(train, dev, name, kind):
 
 @pytest.mark.parametrize("change", [{}, {"sync_norm": True}])
 @pytest.mark.parametrize("size, batch_size", [(2, 1), (3, 2)])
-def test_processes_with_other_shares_learn_what_one_would(
+def test_processes_with_uneven_shards_learn_what_one_would(
     train, dev, all_kinds, one_thread, steady, size, batch_size, change  # noqa: F811
 ):
     """A share may become empty, and with a batch of one or two all of them at once."""
@@ -244,7 +244,7 @@ def test_processes_with_other_shares_learn_what_one_would(
 
 
 @pytest.mark.parametrize("sync_norm", [False, True])
-def test_a_step_in_which_no_process_has_anything_moves_no_weight(train, dev, one_thread, sync_norm):
+def test_a_step_without_any_utterance_moves_no_weight(train, dev, one_thread, sync_norm):
     spoil(train, {0: silence, 1: cut_inside})
     settings = replace(SETTINGS, batch_size=1, sync_norm=sync_norm)
 
@@ -301,7 +301,7 @@ def test_two_processes_of_horovod(own_mini, train, dev, all_kinds, tmp_path):
 # Evaluation
 
 
-def test_an_evaluation_says_what_it_left_out(dev, train):
+def test_an_evaluation_reports_what_it_left_out(dev, train):
     model, vocabulary, _ = load_model()
     expected = evaluate(model, vocabulary, without(dev, (0, 2)))
     spoil(dev, {0: silence, 2: Path.unlink})
@@ -311,7 +311,7 @@ def test_an_evaluation_says_what_it_left_out(dev, train):
     assert result == expected
 
 
-def test_training_says_how_many_of_dev_are_left_out(train, dev, tmp_path, capsys):
+def test_training_reports_how_many_of_dev_are_left_out(train, dev, tmp_path, capsys):
     spoil(dev, {0: silence, 2: Path.unlink})
     run = Run(Trainer(train, dev, SETTINGS), tmp_path)
     result = run.fit()
@@ -325,7 +325,7 @@ def test_training_says_how_many_of_dev_are_left_out(train, dev, tmp_path, capsys
 # The commands
 
 
-def test_train_and_go_on(ramospeech, train, dev, all_kinds):  # noqa: F811
+def test_train_and_resume(ramospeech, train, dev, all_kinds):  # noqa: F811
     spoil(dev, {1: silence, 3: empty})
     status, out, err = ramospeech("train", "--epochs", 1, "--batch_size", 4)
     assert (status, err) == (0, [])
@@ -355,7 +355,7 @@ def test_evaluate_in_words_in_numbers_and_as_a_page(ramospeech, model_file, dev)
     assert "2 more that cannot be read" in page and all(f"<li>{name}: " in page for name in names)
 
 
-def test_evaluate_where_nothing_can_be_read(ramospeech, model_file, dev):  # noqa: F811
+def test_evaluate_if_nothing_can_be_read(ramospeech, model_file, dev):  # noqa: F811
     spoil(dev, {0: silence, 1: silence, 2: cut_inside, 3: Path.unlink})
     status, out, err = ramospeech("evaluate", "--split", "dev", "--model", model_file)
     assert (status, out, len(err)) == (1, [], 1)

@@ -238,7 +238,7 @@ def test_synchronised_normalisation_sees_the_whole_batch(
             assert torch.allclose(trainer.model.get_buffer(name), buffer), name
 
 
-def test_what_does_not_fit_into_one_memory_weighs_nothing(train, dev, one_thread, steady, monkeypatch):
+def test_what_does_not_fit_into_memory_has_no_weight(train, dev, one_thread, steady, monkeypatch):
     split, settings = few(train, 4), replace(SETTINGS, batch_size=2, rate_scaling=0.0)
 
     def step(group: ProcessGroup) -> tuple[float, Trainer]:
@@ -269,7 +269,7 @@ def test_the_rate_is_scaled_and_warmed_up(train, dev):
         assert rates[0] < max(rates) / 2
 
 
-def test_a_state_goes_to_another_number_of_processes(train, dev, one_thread, steady):
+def test_a_state_resumes_with_another_number_of_processes(train, dev, one_thread, steady):
     """In mid-epoch: each utterance is trained on once."""
     settings, seen = replace(SETTINGS, batch_size=2), []
 
@@ -305,7 +305,7 @@ def test_a_state_goes_to_another_number_of_processes(train, dev, one_thread, ste
 
 
 @pytest.mark.parametrize("size", [2, 3, 7])  # more than there are utterances
-def test_all_processes_judge_together(train, dev, one_thread, size):
+def test_all_processes_evaluate_together(train, dev, one_thread, size):
     def judge(group: ProcessGroup):
         trainer, calls = trainer_of(group, train, dev, SETTINGS), []
         return trainer.evaluate(lambda: calls.append(1)), len(calls)

@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped, short of room: they go on as if nothing had happened."""
+"""Runs that are killed, stopped or short of disk space resume as if nothing had happened."""
 
 import math
 import re
@@ -49,7 +49,7 @@ def kill_at(run: Run, place: str, monkeypatch) -> None:
 
 @pytest.mark.parametrize("save_minutes", [0, 60])
 @pytest.mark.parametrize("place", ["step", "evaluation", "best model", "checkpoint"])
-def test_going_on_equals_never_stopping(train, dev, tmp_path, monkeypatch, place, save_minutes):
+def test_resuming_equals_never_stopping(train, dev, tmp_path, monkeypatch, place, save_minutes):
     rates = {1: 0.9, 2: 0.5}  # the second epoch is the best, too
     monkeypatch.setattr(Trainer, "evaluate", lambda trainer, *_: evaluation_at(rates[trainer.epoch]))
     whole = Run(Trainer(train, dev, SETTINGS), tmp_path / "whole")
@@ -85,7 +85,7 @@ def curve_steps(folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_stopping_and_going_on_at_every_step(train, dev, tmp_path, workers):
+def test_stopping_and_resuming_at_every_step(train, dev, tmp_path, workers):
     """With any number of workers; with a running mean of the weights as well."""
     settings = replace(SETTINGS, ema_decay=0.9)
     whole = Run(Trainer(train, dev, settings), tmp_path / "whole")
@@ -170,7 +170,7 @@ def test_files_that_may_not_become_large_are_found_before_training(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_is_found_before_training(train, dev, tmp_path, monkeypatch):
+def test_an_impossible_folder_is_found_before_training(train, dev, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     run = Run(Trainer(train, dev, SETTINGS), tmp_path / "file" / "run")
     monkeypatch.setattr(run.trainer, "train_batch", lambda batch: pytest.fail("it trained"))
@@ -240,13 +240,13 @@ def test_a_checkpoint_of_another_design_is_refused(train, dev, saved, change, re
     assert "\n" not in str(caught.value)
 
 
-def test_a_dictionary_that_is_no_checkpoint_of_ours_is_refused(train, dev, tmp_path):
+def test_a_dictionary_of_something_else_is_refused(train, dev, tmp_path):
     save_checkpoint(tmp_path / "other.pt", {"weights": torch.zeros(3)})
     with pytest.raises(CheckpointError, match="other.pt"):
         Run(Trainer(train, dev, SETTINGS), tmp_path).resume(tmp_path / "other.pt")
 
 
-def test_going_on_elsewhere_leaves_a_best_model_there(train, dev, saved, tmp_path):
+def test_resuming_in_another_folder_leaves_a_best_model_there(train, dev, saved, tmp_path):
     """However good the run was from which the checkpoint comes."""
     save_checkpoint(saved, load_checkpoint(saved) | {"best_rate": 0.0})
     for epochs in (1, 2):  # nothing left to train, one epoch left

@@ -1,4 +1,4 @@
-"""Training on a dozen utterances: does it learn, does it repeat, does it go on where it was."""
+"""Training on twelve utterances: does it learn, is it reproducible, does it resume."""
 
 import copy
 import math
@@ -107,13 +107,13 @@ def test_an_epoch_sees_everything_once_in_a_new_order(train, dev, monkeypatch):
     assert seen[:half] != seen[half:]
 
 
-def test_every_step_moves_on_along_the_schedule(train, dev):
+def test_every_step_advances_the_schedule(train, dev):
     trainer = Trainer(train, dev, SETTINGS)
     trainer.train_epoch()
     assert trainer.schedule.last_epoch == trainer.step == len(trainer.data.loader)
 
 
-def test_long_gradients_are_shortened(train, dev):
+def test_long_gradients_are_clipped(train, dev):
     trainer = Trainer(few(train, 4), dev, replace(SETTINGS, clip_norm=1e-3))
     trainer.train_batch(next(iter(trainer.data.loader)))
     norms = torch.stack([p.grad.norm() for p in trainer.model.parameters()])
@@ -155,7 +155,7 @@ def test_nothing_to_train_on_is_an_error(train, dev):
         Trainer(few(with_too_many_syllables(train), 1), dev, SETTINGS)
 
 
-def test_a_loss_that_is_no_number_names_the_utterances(train, dev):
+def test_a_loss_that_is_not_finite_names_the_utterances(train, dev):
     trainer = Trainer(train, dev, SETTINGS)
     batch = next(iter(trainer.data.loader))
     torch.nn.init.constant_(trainer.model.fc3.bias, math.nan)
@@ -194,7 +194,7 @@ def test_ace_takes_what_ctc_cannot_align(train, dev):
     ({"recurrent": False, "loss": "ace"}, "a model without an LSTM"),
     ({"subsampling": 2}, "a model with a subsampling of 2"),
 ])
-def test_another_design_is_not_gone_on_with(train, dev, tmp_path, change, words):
+def test_a_state_of_another_design_is_refused(train, dev, tmp_path, change, words):
     one, other = Trainer(train, dev, SETTINGS), Trainer(train, dev, replace(SETTINGS, **change))
     with pytest.raises(ValueError, match=words):
         restore(one, state_of(other))
@@ -262,7 +262,7 @@ def test_a_run_can_start_from_a_model_file(train, dev, tmp_path):
         start_from(Trainer(train, dev, replace(SETTINGS, preset="full")), file)
 
 
-def test_the_mean_of_the_weights_follows_them(train, dev):
+def test_the_ema_follows_the_weights(train, dev):
     """Against the formula, step by step; batch statistics are averaged too."""
     trainer = Trainer(train, dev, replace(SETTINGS, ema_decay=0.75))
     mean = None
@@ -277,7 +277,7 @@ def test_the_mean_of_the_weights_follows_them(train, dev):
     assert trainer.evaluated_model is not trainer.model
 
 
-def test_the_mean_of_the_weights_is_resumed(train, dev):
+def test_the_ema_is_resumed(train, dev):
     trainer = Trainer(train, dev, replace(SETTINGS, ema_decay=0.9))
     trainer.train_epoch()
     state = copy.deepcopy(state_of(trainer))

@@ -138,7 +138,7 @@ def test_two_machines_train_together(small_mini, machines, tmp_path):
     assert (state["epoch"], state["step"]) == (2, 6)  # four utterances a step, two on each
 
 
-def test_training_goes_on_when_the_cable_is_cut(small_mini, machines, tmp_path):
+def test_training_continues_when_the_cable_is_cut(small_mini, machines, tmp_path):
     job = launch(machines, tmp_path, "--min-np", 1, "--", "--epochs", 1000,
                  "--learning_rate", 0.02)
     try:

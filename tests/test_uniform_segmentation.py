@@ -1,4 +1,4 @@
-"""Pieces of utterances, and how undecided frames are; when training uses which."""
+"""Uniform segments, the entropy of frames, and when training uses which."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,7 @@ utterances = st.integers(1, 20).flatmap(lambda frames: st.tuples(
 
 
 def numbered_frames(frames: list[int]) -> torch.Tensor:
-    """`(batch, T, 2)`: the place of the utterance and of the frame, so that each is known again."""
+    """`(batch, T, 2)`: the place of the utterance and of the frame, so that each can be recognised."""
     return torch.tensor([[(place, frame) for frame in range(max(frames))]
                          for place in range(len(frames))], dtype=torch.float32)
 
@@ -36,10 +36,10 @@ def test_by_hand():
 
 
 @given(st.lists(utterances, min_size=1, max_size=4))
-def test_the_pieces_make_the_utterances(batch):
+def test_the_segments_make_up_the_utterances(batch):
     frames, targets = zip(*batch)
-    pieces = segment_uniformly(numbered_frames(frames), torch.tensor(frames), *padded(targets))
-    logits, lengths, labels, label_lengths = (tensor.tolist() for tensor in pieces)
+    segments = segment_uniformly(numbered_frames(frames), torch.tensor(frames), *padded(targets))
+    logits, lengths, labels, label_lengths = (tensor.tolist() for tensor in segments)
     found = [([], []) for _ in batch]
     sizes = [[] for _ in batch]
     for row, length, label_row, count in zip(logits, lengths, labels, label_lengths):
@@ -56,15 +56,15 @@ def test_the_pieces_make_the_utterances(batch):
                    for size, count in of_one)
 
 
-def test_nothing_is_said_in_one_piece():
+def test_an_utterance_without_labels_is_one_segment():
     for width in (0, 2):
-        pieces = segment_uniformly(torch.zeros(1, 5, 3), torch.tensor([5]),
-                            torch.zeros(1, width, dtype=torch.long), torch.tensor([0]))
-        assert pieces[1].tolist() == [5] and pieces[3].tolist() == [0]
-        assert torch.isfinite(ace_loss(*pieces))
+        segments = segment_uniformly(torch.zeros(1, 5, 3), torch.tensor([5]),
+                                     torch.zeros(1, width, dtype=torch.long), torch.tensor([0]))
+        assert segments[1].tolist() == [5] and segments[3].tolist() == [0]
+        assert torch.isfinite(ace_loss(*segments))
 
 
-def test_the_gradient_finds_its_way_back():
+def test_the_gradient_reaches_the_logits():
     logits = torch.randn(2, 12, 5, requires_grad=True)
     ace_loss(*segment_uniformly(logits, torch.tensor([12, 7]), *padded([[1, 2, 3, 4], [2, 2]]))).backward()
     touched = logits.grad.abs().sum(dim=2) > 0
