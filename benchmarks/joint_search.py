@@ -39,7 +39,7 @@ OUTPUT = Path(__file__).with_suffix(".json")
 TRIED = (1, 2, 4)  # hypotheses
 
 
-class Listened(NamedTuple):
+class FirstPass(NamedTuple):
     """The model's output for an utterance."""
 
     utterance: Utterance
@@ -48,11 +48,11 @@ class Listened(NamedTuple):
     nbest: list[Hypothesis]
 
 
-def listen(split: Split, recogniser: Recogniser) -> Iterator[Listened]:
+def recognise(split: Split, recogniser: Recogniser) -> Iterator[FirstPass]:
     for index, utterance in enumerate(tqdm(split.utterances)):
         (log_probs,) = recogniser.log_probs([load_audio(split.audio_path(index))])
         nbest = cast(list[Hypothesis], prefix_beam_search(log_probs, nbest=max(TRIED)))  # of one utterance
-        yield Listened(utterance, log_probs, greedy_decode(log_probs[None])[0], nbest)
+        yield FirstPass(utterance, log_probs, greedy_decode(log_probs[None])[0], nbest)
 
 
 class Errors(NamedTuple):
@@ -66,37 +66,37 @@ class Errors(NamedTuple):
         self.syllables.add(said.syllables, syllables)
 
 
-def greedy_errors(listened: list[Listened], recogniser: Recogniser, converter: Converter) -> Errors:
+def greedy_errors(first_pass: list[FirstPass], recogniser: Recogniser, converter: Converter) -> Errors:
     """Evaluate the conversion of the greedy syllables."""
     errors = Errors(ErrorCounts(), ErrorCounts())
-    for item in listened:
-        heard = recogniser.vocabulary.decode(item.greedy.tokens)
-        errors.add(item.utterance, converter.convert(" ".join(heard)), heard)
+    for item in first_pass:
+        syllables = recogniser.vocabulary.decode(item.greedy.tokens)
+        errors.add(item.utterance, converter.convert(" ".join(syllables)), syllables)
     return errors
 
 
 def joint_errors(
-    listened: list[Listened], recogniser: Recogniser, converter: Converter, weights: JointWeights,
+    first_pass: list[FirstPass], recogniser: Recogniser, converter: Converter, weights: JointWeights,
     hypotheses: int = HYPOTHESES,
 ) -> Errors:
     """Evaluate the joint search."""
     errors = Errors(ErrorCounts(), ErrorCounts())
-    for item in listened:
-        heard = confusion_networks(item.log_probs, item.nbest[:hypotheses], recogniser.vocabulary)
-        best = joint_search(heard, converter.model, weights)
+    for item in first_pass:
+        networks = confusion_networks(item.log_probs, item.nbest[:hypotheses], recogniser.vocabulary)
+        best = joint_search(networks, converter.model, weights)
         errors.add(item.utterance, best[0].hanzi if best else "",
                    list(best[0].syllables) if best else [])
     return errors
 
 
 def tune(recogniser: Recogniser, converter: Converter) -> None:
-    listened = list(listen(open_split("audio-cmn", "dev"), recogniser))
-    greedy = greedy_errors(listened, recogniser, converter)
+    first_pass = list(recognise(open_split("audio-cmn", "dev"), recogniser))
+    greedy = greedy_errors(first_pass, recogniser, converter)
     print(f"greedy: {greedy.hanzi.rate:.1%} of hanzi wrong")
     for hypotheses, language, length in product(TRIED, (0.2, 0.3, 0.5, 0.7, 1.0), (0.0, 2.0)):
         if hypotheses == 1 and length:
             continue  # the number of syllables is fixed
-        errors = joint_errors(listened, recogniser, converter, JointWeights(language, length),
+        errors = joint_errors(first_pass, recogniser, converter, JointWeights(language, length),
                               hypotheses)
         print(f"{hypotheses} hypotheses, length {length}, language {language}: "
               f"{errors.hanzi.rate:.2%} of hanzi, {errors.syllables.rate:.2%} of syllables wrong",
@@ -109,10 +109,10 @@ def main() -> None:
         tune(recogniser, converter)
         return
     split = open_split("audio-cmn", "test")
-    listened = list(listen(split, recogniser))
+    first_pass = list(recognise(split, recogniser))
     weights = JointWeights()
-    greedy = greedy_errors(listened, recogniser, converter)
-    joint = joint_errors(listened, recogniser, converter, weights)
+    greedy = greedy_errors(first_pass, recogniser, converter)
+    joint = joint_errors(first_pass, recogniser, converter, weights)
     facts = {"command": "python benchmarks/joint_search.py", "commit": commit(),
              "hardware": hardware(), "model": "audio-cmn.safetensors", "corpus": "audio-cmn",
              "split": "test", "label_source": split.label_source, "words": len(split),

@@ -1,23 +1,28 @@
-"""Where things lie: what the project ships, and what it writes on the user's machine."""
+"""Paths: files that the project ships, and the folder of prepared corpora."""
 
 import os
 from pathlib import Path
 
 import platformdirs
 
+__all__ = [
+    "BENCHMARKS", "DATA_CONFIG", "MODELS", "NOTEBOOKS", "PACKAGE", "REPOSITORY", "SHIPPED",
+    "SHIPPED_LANGUAGE_MODEL", "SHIPPED_MODEL", "data_dir",
+]
+
 PACKAGE = Path(__file__).parent.parent
-# In a checkout data_config/ and models/ lie beside the package, in an installed wheel inside it.
+# data_config/ and models/ are beside the package in a checkout, inside it in an installed wheel.
 SHIPPED = PACKAGE if (PACKAGE / "data_config").is_dir() else PACKAGE.parent
 DATA_CONFIG = SHIPPED / "data_config"
 MODELS = SHIPPED / "models"
 SHIPPED_MODEL = MODELS / "audio-cmn.safetensors"
 SHIPPED_LANGUAGE_MODEL = DATA_CONFIG / "syllables.arpa"
-# What only a checkout has; the notebooks run in whatever folder they are started.
+# Only in a checkout.
 REPOSITORY = PACKAGE.parent
 NOTEBOOKS = REPOSITORY / "notebooks"
 BENCHMARKS = REPOSITORY / "benchmarks"
 
 
 def data_dir() -> Path:
-    """The folder of prepared corpora: `$RAMOSPEECH_DATA`, or the platform's folder for user data."""
+    """Return the folder of prepared corpora: `$RAMOSPEECH_DATA`, or the platform's user data folder."""
     return Path(os.environ.get("RAMOSPEECH_DATA") or platformdirs.user_data_dir("ramospeech"))
