@@ -489,8 +489,8 @@ def test_the_archives_are_the_published_ones():
 def test_the_help_names_every_mirror(capsys):
     with pytest.raises(SystemExit):
         main(["download", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"{', '.join(openslr.MIRRORS)}, or an address" == told.split("of openslr.org: ")[1] \
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"{', '.join(openslr.MIRRORS)}, or a URL" == text.split("of openslr.org: ")[1] \
         .split(" --")[0].replace(" (the default)", "")
 
 
@@ -533,5 +533,5 @@ def test_an_error_is_one_line(serve, small_thchs, data_folder, capsys):
 
 
 def test_an_unknown_mirror_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="no mirror 'moon'; there are main, us, eu, cn"):
+    with pytest.raises(CorpusError, match="no mirror 'moon'; there are main, us, eu, cn, or a URL"):
         fetch(ARCHIVE, tmp_path / "some.tgz", "moon")

@@ -108,7 +108,7 @@ def fetch(archive: Archive, path: Path, mirror: str = "main") -> None:
     from ramospeech.data.http_download import download_rest
 
     if mirror not in MIRRORS and "://" not in mirror:
-        raise CorpusError(f"no mirror {mirror!r}; there are {', '.join(MIRRORS)}, or an address")
+        raise CorpusError(f"no mirror {mirror!r}; there are {', '.join(MIRRORS)}, or a URL")
     url = f"{MIRRORS.get(mirror, mirror)}/{archive.page}/{archive.file}"
     try:
         with _part(path).open("ab", buffering=0) as file, \
