@@ -76,7 +76,7 @@ def computing(waveforms: list[Tensor]) -> dict[str, int]:
         "normalise": lambda number: normalise(spectrograms[number][None]),
         "change speed by a tenth": lambda number: change_speed(waveforms[number], 1.1),
         "masks": lambda number: spec_augment(spectrograms[number], rng),
-        "voice_augmentation": lambda number: augment_voice(spectrograms[number], rng),
+        "voice augmentation": lambda number: augment_voice(spectrograms[number], rng),
     }
     return {name: multiple(waveforms, step) for name, step in work.items()}
 
@@ -84,8 +84,8 @@ def computing(waveforms: list[Tensor]) -> dict[str, int]:
 def training_data(split: Split) -> dict[str, int]:
     """Do all that a worker does for an utterance that it decoded in an earlier epoch."""
     rows = {}
-    for name, hidden in (("speed, features and masks", 0.0), ("voice_augmentation instead of speed", 1.0)):
-        dataset = SpeechDataset(split, Vocabulary.read(), augment=True, voice_augmentation=hidden)
+    for name, share in (("speed, features and masks", 0.0), ("voice augmentation instead of speed", 1.0)):
+        dataset = SpeechDataset(split, Vocabulary.read(), augment=True, voice_augmentation=share)
         waveforms = [dataset.waveform(index) for index in range(UTTERANCES)]
         rows[f"together: {name}"] = multiple(waveforms, partial(_example, dataset))
     return rows

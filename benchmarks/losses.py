@@ -80,51 +80,51 @@ def run(name: str, seed: int, settings: Settings) -> dict:
 def errors_on_test(trainer: Trainer) -> dict[str, float | int]:
     """Of the syllables: the rate; the kinds; the rate if order, or doubled frames, did not count."""
     test = open_split("mini", "test")
-    readings = {index: result.best for index, result in
+    hypotheses = {index: result.best for index, result in
                 recognise_split(trainer.evaluated_model, trainer.vocabulary, test)}
-    toned = count_errors(test, readings)
-    single = {index: without_doubles(reading, trainer.settings.subsampling)
-              for index, reading in readings.items()}
+    toned = count_errors(test, hypotheses)
+    single = {index: without_doubles(hypothesis, trainer.settings.subsampling)
+              for index, hypothesis in hypotheses.items()}
     return {"rate": round(toned.rate, 4), "syllables": toned.reference_length,
             "substitutions": toned.substitutions, "insertions": toned.insertions,
             "deletions": toned.deletions,
-            "in any order": round(error_in_any_order(test, readings), 4),
+            "in any order": round(error_in_any_order(test, hypotheses), 4),
             "doubles merged": round(count_errors(test, single).rate, 4)}
 
 
-def count_errors(split: Split, readings: dict[int, Transcript]) -> ErrorCounts:
+def count_errors(split: Split, hypotheses: dict[int, Transcript]) -> ErrorCounts:
     counts = ErrorCounts()
-    for index, reading in readings.items():
-        counts.add(split.utterances[index].syllables, reading.syllables)
+    for index, hypothesis in hypotheses.items():
+        counts.add(split.utterances[index].syllables, hypothesis.syllables)
     return counts
 
 
-def without_doubles(reading: Transcript, subsampling: int = 1) -> Transcript:
-    """Equal syllables in neighbouring frames as one: what CTC's decoder does, and ACE's must not."""
-    pairs = list(zip(reading.syllables, reading.seconds))
-    kept = pairs[:1] + [(said, time) for (before, last), (said, time) in pairwise(pairs)
-                        if said != before or time - last > 1.5 * subsampling * OUTPUT_SECONDS]
-    return Transcript(tuple(said for said, _ in kept), tuple(time for _, time in kept))
+def without_doubles(hypothesis: Transcript, subsampling: int = 1) -> Transcript:
+    """Merge equal syllables in neighbouring frames, as CTC's decoder does and ACE's must not."""
+    pairs = list(zip(hypothesis.syllables, hypothesis.seconds))
+    kept = pairs[:1] + [(syllable, time) for (before, last), (syllable, time) in pairwise(pairs)
+                        if syllable != before or time - last > 1.5 * subsampling * OUTPUT_SECONDS]
+    return Transcript(tuple(syllable for syllable, _ in kept), tuple(time for _, time in kept))
 
 
-def error_in_any_order(split: Split, readings: dict[int, Transcript]) -> float:
-    """What is too much or too little of each syllable; a wrong one for a right one is one error."""
-    wrong = said = 0
-    for index, reading in readings.items():
-        heard, spoken = Counter(reading.syllables), Counter(split.utterances[index].syllables)
-        wrong += max((heard - spoken).total(), (spoken - heard).total())
-        said += spoken.total()
-    return wrong / said
+def error_in_any_order(split: Split, hypotheses: dict[int, Transcript]) -> float:
+    """Error rate regardless of order; a substitution is one error."""
+    errors = total = 0
+    for index, hypothesis in hypotheses.items():
+        found, reference = Counter(hypothesis.syllables), Counter(split.utterances[index].syllables)
+        errors += max((found - reference).total(), (reference - found).total())
+        total += reference.total()
+    return errors / total
 
 
 @torch.inference_mode()
 def posteriors(trainer: Trainer) -> dict:
-    """What the model finds of the blank and of the syllables said, frame by frame, in one utterance."""
+    """The posteriors of the blank and of the reference syllables, frame by frame, in one utterance."""
     test = open_split("mini", "test")
     example = SpeechDataset(test, trainer.vocabulary)[0, EXAMPLE]
     classes = [0, *dict.fromkeys(example.target.tolist())]
     y = trainer.evaluated_model.eval()(example.features[None])[0].softmax(dim=-1)  # (T, classes)
-    return {"said": test.utterances[EXAMPLE].pinyin,
+    return {"reference": test.utterances[EXAMPLE].pinyin,
             "classes": [trainer.vocabulary.symbols[label] for label in classes],
             "softmax": [[round(value, 3) for value in row] for row in y[:, classes].tolist()]}
 

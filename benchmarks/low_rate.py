@@ -25,8 +25,8 @@ def main() -> None:
     for index, utterance in enumerate(split.utterances[:WORDS]):
         clean = load_audio(split.audio_path(index))  # (samples,)
         low = change_rate(change_rate(clean, SAMPLE_RATE, LOW), LOW, SAMPLE_RATE)
-        heard = recogniser.recognise([clean]) + recogniser.recognise([low])
-        wrong += torch.tensor([edits(utterance.syllables, item.syllables) for item in heard])
+        hypotheses = recogniser.recognise([clean]) + recogniser.recognise([low])
+        wrong += torch.tensor([edits(utterance.syllables, item.syllables) for item in hypotheses])
         count += len(utterance.syllables)
     for rate, errors in zip((SAMPLE_RATE, LOW), wrong.tolist()):
         print(f"{rate:6} samples per second: {errors / count:.1%} of {count} toned syllables wrong")

@@ -44,10 +44,10 @@ def main() -> None:
     choices = list(choose(words, vocabulary))
     rows = []
     for frames in FRAMES:
-        heard = [recognise(model, vocabulary, splice(
+        hypotheses = [recognise(model, vocabulary, splice(
             load_audio(words.audio_path(beginning)), load_audio(words.audio_path(end)),
             frames * HOP_SAMPLES)) for _, (beginning, end) in choices]
-        rows.append({"milliseconds": 10 * frames} | wrong(choices, heard))
+        rows.append({"milliseconds": 10 * frames} | error_rates(choices, hypotheses))
         print(rows[-1], flush=True)
     facts = {"command": "python benchmarks/splicing.py", "commit": commit(), "hardware": hardware(),
              "syllables": len(choices), "rows": rows}
@@ -56,8 +56,8 @@ def main() -> None:
 
 def choose(words: Split, vocabulary: Vocabulary) -> Iterator[tuple[str, tuple[int, int]]]:
     """Draw common syllables, each with two recordings of other syllables to splice."""
-    heard = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
-    common = [syllable for syllable in vocabulary.symbols[2:] if heard[syllable] >= COMMON]
+    counts = Counter(syllable for utterance in words.utterances for syllable in utterance.syllables)
+    common = [syllable for syllable in vocabulary.symbols[2:] if counts[syllable] >= COMMON]
     rng, donors = np.random.default_rng(2019), Donors(words)
     for syllable in rng.choice(common, SYLLABLES):
         beginnings, ends = (
@@ -73,11 +73,11 @@ def recognise(model: AcousticModel, vocabulary: Vocabulary, waveform: torch.Tens
     return vocabulary.decode(greedy_decode(logits.log_softmax(-1))[0].tokens)
 
 
-def wrong(choices: list, heard: list[list[str]]) -> dict[str, float]:
+def error_rates(choices: list, hypotheses: list[list[str]]) -> dict[str, float]:
     """Return the error rates of toned and base syllables."""
-    toned = [found != [syllable] for (syllable, _), found in zip(choices, heard)]
+    toned = [found != [syllable] for (syllable, _), found in zip(choices, hypotheses)]
     base = [list(map(base_syllable, found)) != [base_syllable(syllable)]
-            for (syllable, _), found in zip(choices, heard)]
+            for (syllable, _), found in zip(choices, hypotheses)]
     return {"toned": round(float(np.mean(toned)), 4), "base": round(float(np.mean(base)), 4)}
 
 
