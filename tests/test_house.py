@@ -71,6 +71,18 @@ def test_every_module_and_public_function_says_what_it_is_for():
     assert silent == []
 
 
+def public_names(path: Path) -> set[str] | None:
+    """Return `__all__` of a module; None if it has none."""
+    found = [node.value for node in ast.parse(path.read_text()).body
+             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"]
+    return set(ast.literal_eval(found[0])) if found else None
+
+
+def test_every_module_states_its_public_names():
+    modules = [path for path in MODULES if path.name not in ("__init__.py", "__main__.py")]
+    assert [path.name for path in modules if public_names(path) is None] == []
+
+
 def test_functions_are_short():
     """With decorators, signature and docstring, no function has more than 40 lines."""
     long = []
@@ -332,6 +344,14 @@ def test_no_notebook_shows_where_it_was_run(notebook):
         for output in cell.outputs:
             text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
             assert not re.search(r"/(home|root|tmp|work|Users)/", text), cell.source
+
+
+def test_notebooks_import_public_names_only(notebook):
+    modules = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts): path for path in MODULES}
+    trees = [ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)) for cell in code_cells(notebook)]
+    imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert [f"{node.module}: {alias.name}" for node in imports if node.module in modules
+            for alias in node.names if alias.name not in public_names(modules[node.module])] == []
 
 
 def test_notebooks_define_nothing_that_the_module_has(notebook):

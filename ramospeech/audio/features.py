@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 from torchaudio.functional import spectrogram
 
-__all__ = ["Count", "extract_features", "frame_count", "log_spectrogram", "normalise"]
+__all__ = [
+    "BINS", "FRAME_SAMPLES", "HOP_SAMPLES", "Count", "extract_features", "frame_count", "log_spectrogram",
+    "normalise",
+]
 
 FRAME_SAMPLES = 400
 HOP_SAMPLES = 160

@@ -9,6 +9,8 @@ import numpy as np
 from ramospeech.language.vocabulary import BLANK
 from ramospeech.utils.compiler import compiled
 
+__all__ = ["align"]
+
 
 @compiled
 def align(log_probs, tokens):

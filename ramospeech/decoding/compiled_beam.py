@@ -15,6 +15,8 @@ from ramospeech.language.ngram import END
 from ramospeech.language.vocabulary import BLANK
 from ramospeech.utils.compiler import compiled, inlined
 
+__all__ = ["Options", "search"]
+
 NOTHING = -1  # no node, no place in the beam
 ROOT = 0  # the node of the empty prefix
 STAY = BLANK  # a candidate's token where its prefix does not grow

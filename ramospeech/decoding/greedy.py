@@ -11,6 +11,8 @@ from torch import Tensor
 from ramospeech.decoding.hypothesis import Decode, Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
+__all__ = ["DECODERS", "ace_decode", "best_paths", "greedy_decode"]
+
 
 def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
     """The best class of every frame, repeats merged, then blanks dropped; for CTC.

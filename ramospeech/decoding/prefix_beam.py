@@ -37,6 +37,8 @@ from ramospeech.decoding.compiled_beam import Options, search
 from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.ngram import Arrays, LanguageModel
 
+__all__ = ["prefix_beam_search", "warm_up"]
+
 Lengths = Tensor | Sequence[int] | int | None  # frames of each utterance; None: all of them
 
 MOST_NODES = 1 << 24  # of a search: 1.2 GB

@@ -16,6 +16,8 @@ from ramospeech.decoding.greedy import _collapse
 from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
+__all__ = ["Mass", "beam_search", "grow", "plain_prefix_beam_search", "prefix_beams"]
+
 Prefix = tuple[int, ...]  # classes, without blanks
 
 

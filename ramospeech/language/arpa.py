@@ -15,6 +15,8 @@ from ramospeech.language.pinyin import respell
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
 from ramospeech.utils.files import write_text
 
+__all__ = ["read_arpa", "write_arpa"]
+
 LN_10 = math.log(10)  # the files hold decimal logarithms
 ROUNDING = 1e-3  # so far above 0 may a logarithm be that a tool has rounded
 IMPOSSIBLE = -100.0  # what KenLM takes for an <unk> that is not there

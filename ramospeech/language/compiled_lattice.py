@@ -17,6 +17,8 @@ from ramospeech.language.word_lattice import KEPT, Slot, Writing, grow_words, re
 from ramospeech.language.word_model import BEGIN, BILLION, LONGEST, WordModel, parse_row
 from ramospeech.utils.compiler import compiled
 
+__all__ = ["NOTHING", "LongLattice", "Numbers"]
+
 BASE = np.uint64(6364136223846793005)  # of the polynomial that tells rows of hanzi apart
 NOTHING = -1
 ROOT = 0  # the node before the first syllable

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
+__all__ = ["edits"]
+
 
 def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     """The fewest substitutions, insertions and deletions."""

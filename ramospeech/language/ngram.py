@@ -18,6 +18,8 @@ import numpy as np
 
 from ramospeech.language.vocabulary import BLANK, UNK, Vocabulary
 
+__all__ = ["BEGIN", "END", "NEVER", "Arrays", "LanguageModel", "Ngram", "Weights"]
+
 BEGIN = -1  # `<s>`: it is never predicted, so it needs no class
 END = BLANK  # `</s>` takes the class that no syllable has
 NEVER = -99 * math.log(10)  # what ARPA files say of `<s>`

@@ -8,6 +8,8 @@ from ramospeech.language.ngram import BEGIN, END, NEVER, LanguageModel, Ngram, W
 from ramospeech.language.pinyin import is_syllable
 from ramospeech.language.vocabulary import Vocabulary
 
+__all__ = ["estimate", "prune"]
+
 
 def estimate(
     sentences: Iterable[Sequence[str]], vocabulary: Vocabulary, order: int = 2,

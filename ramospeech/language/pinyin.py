@@ -12,6 +12,11 @@ from typing import NamedTuple
 from ramospeech.language.simplified import simplify
 from ramospeech.language.vocabulary import UNK
 
+__all__ = [
+    "INITIALS", "NEUTRAL_TONE", "Syllable", "base_syllable", "hanzi_to_pinyin", "is_syllable", "respell",
+    "split_syllable",
+]
+
 NEUTRAL_TONE = 5
 
 # pypinyin is imported where it is used: loading its tables takes a third of a second.

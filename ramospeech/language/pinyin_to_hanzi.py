@@ -23,6 +23,8 @@ from ramospeech.language.typed_pinyin import LIGHT, Item, Typed, read_line
 from ramospeech.language.word_lattice import Lattice, Slot, Writing
 from ramospeech.language.word_model import WordModel
 
+__all__ = ["AHEAD", "LONGEST_RUN", "Converter", "read_lines"]
+
 COMMON = log(1e-6)  # the least frequency of a word that is read without any tones beside some
 LONGEST_RUN = 200  # syllables that a `Lattice` writes; a longer run is worth the start of a compiled one
 WINDOW, AHEAD = 1000, 40  # syllables that are written at once, and that are looked at behind them

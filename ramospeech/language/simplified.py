@@ -4,6 +4,8 @@ from functools import cache
 
 from opencc import OpenCC
 
+__all__ = ["simplify"]
+
 
 def simplify(text: str) -> str:
     """The text in simplified hanzi, one for one; what is simplified already stays as it is.

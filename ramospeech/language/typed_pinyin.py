@@ -19,6 +19,8 @@ from typing import NamedTuple
 from ramospeech.language.pinyin import base_syllable, respell
 from ramospeech.language.vocabulary import UNK, Vocabulary
 
+__all__ = ["LIGHT", "Item", "Typed", "read_line", "read_word"]
+
 MARKS = {"\u0304": 1, "\u0301": 2, "\u030c": 3, "\u0300": 4}  # macron, acute, caron, grave
 ALONE = {"n": "n", "ng": "ng", "m": "m", "hm": "hm", "hng": "hng", "r": "er"}  # never glued
 RARE = "chua den dia ei eng kei len lo rua shei tei zhei".split()  # which the vocabulary lacks

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ramospeech.config.paths import DATA_CONFIG
 
+__all__ = ["BLANK", "PAD", "UNK", "Vocabulary"]
+
 PAD = "<PAD>"  # class 0
 BLANK = 0  # the class that CTC adds: padding never reaches it, so they share a number
 UNK = "<UNK>"  # class 1; a syllable that the vocabulary lacks

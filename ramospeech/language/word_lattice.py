@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from ramospeech.language.word_model import BEGIN, WordModel
 
+__all__ = ["KEPT", "Arc", "Lattice", "Slot", "Writing", "given", "grow_words", "log_sum", "refuse_gaps"]
+
 KEPT = 16  # of about a hundred arcs that end at a place, those that others follow
 Slot = Mapping[str, float]  # the syllables that may stand at a place, with their weights (logarithms)
 

@@ -21,6 +21,11 @@ from ramospeech.config.paths import DATA_CONFIG
 from ramospeech.language.pinyin import base_syllable
 from ramospeech.utils.files import brief
 
+__all__ = [
+    "BEGIN", "BILLION", "LONGEST", "TABLES", "Weights", "WordModel", "parse_row", "read_table",
+    "read_words",
+]
+
 TABLES = DATA_CONFIG / "language"
 BILLION = 10**9  # the counts of words are out of so many
 LONGEST = 8  # syllables of a word

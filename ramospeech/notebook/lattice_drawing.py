@@ -5,6 +5,8 @@ from html import escape
 
 from ramospeech.language.word_lattice import Arc, Lattice
 
+__all__ = ["STEP", "draw_lattice"]
+
 STEP, ROW, TOP = 110, 34, 44  # pixels: from syllable to syllable, from word to word, for the pinyin
 
 

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ramospeech.audio.io import SAMPLE_RATE
 
+__all__ = ["play", "play_all", "show_source", "show_versions"]
+
 
 def show_source(*objects: Callable[..., object]) -> None:
     """Show the real source of functions and classes of the module, and the file it lives in."""

@@ -15,6 +15,11 @@ from ramospeech.audio.io import SAMPLE_RATE
 from ramospeech.audio.pitch import FRAME_SAMPLES as PITCH_FRAME_SAMPLES
 from ramospeech.language.vocabulary import Vocabulary
 
+__all__ = [
+    "draw_alignment", "draw_counts", "draw_lattice", "draw_pitch", "draw_posteriors", "draw_prefix_tree",
+    "draw_spectrogram", "draw_spectrum", "draw_waveform",
+]
+
 FRAME_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 BIN_HERTZ = 40  # from one bin of the spectrogram to the next
 
