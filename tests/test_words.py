@@ -10,14 +10,17 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 REPLACED = {  # a pattern, in any case, and what to write instead
     r"inventor(y|ies)": "vocabulary",
     r"flat[ _-]?start(s|ed|ing)?\b": "uniform segmentation",
+    r"disguis(e|es|ed|ing)\b": "voice augmentation",
     r"aggregations?\b(?! cross-entropy)": "ACE (aggregation cross-entropy)",
     r"breakdowns?\b": "error analysis",
+    r"\bstopping\.py|import stopping": "signal handling",
     r"sharpness|sharper frames": "entropy weight",
     r"(?<!hello, )\bworlds?\b": "process group",
     r"\bstrides?\b(?!=)": "frame subsampling",
     r"high(est)? (rate of learning|learning rate)": "peak learning rate",
     r"\bmean of the weights": "exponential moving average (EMA) of the weights",
     r"page of errors|error page": "HTML report",
+    r"(samples|frames|times|lines|steps|recordings|utterances|bytes|bits|audio|often) a second\b": "per second",
 }
 
 
