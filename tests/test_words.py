@@ -20,7 +20,7 @@ REPLACED = {  # a pattern, in any case, and what to write instead
     r"high(est)? (rate of learning|learning rate)": "peak learning rate",
     r"\bmean of the weights": "exponential moving average (EMA) of the weights",
     r"page of errors|error page": "HTML report",
-    r"(samples|frames|times|lines|steps|recordings|utterances|bytes|bits|audio|often) a second\b": "per second",
+    r"(samples|frames|times|lines|steps|recordings|utterances|bytes|audio|often) a second\b": "per second",
 }
 
 
