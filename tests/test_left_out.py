@@ -1,4 +1,4 @@
-"""Recordings that cannot be used: named once, counted, left out, and the others go on."""
+"""Recordings that cannot be used: named once, counted, left out, and the others are used."""
 
 import json
 import math
