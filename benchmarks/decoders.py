@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ramospeech.data.corpora import open_split
-from ramospeech.decoding.greedy import best_paths, greedy_decode
+from ramospeech.decoding.greedy import greedy_decoder, greedy_decode
 from ramospeech.decoding.prefix_beam import prefix_beam_search, warm_up
 from ramospeech.decoding.reference_beam import beam_search, plain_prefix_beam_search
 from ramospeech.evaluation.evaluate import recognise_split
@@ -50,7 +50,7 @@ def posteriors() -> dict[str, Tensor]:
 
     def keep(log_probs: Tensor, lengths: Tensor):
         rows.extend(row[:length] for row, length in zip(log_probs, lengths.tolist()))
-        return best_paths()(log_probs, lengths)
+        return greedy_decoder()(log_probs, lengths)
 
     for _ in recognise_split(model, vocabulary, open_split("mini", "test"), decode=keep):
         pass

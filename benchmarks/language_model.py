@@ -14,7 +14,7 @@ import torch
 from ramospeech.config.paths import SHIPPED_LANGUAGE_MODEL
 from ramospeech.data.corpora import open_split
 from ramospeech.data.corpus import Split
-from ramospeech.decoding.greedy import best_paths
+from ramospeech.decoding.greedy import greedy_decoder
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.evaluation.evaluate import judge, recognise_split
 from ramospeech.evaluation.report import commit, hardware
@@ -71,7 +71,7 @@ def _posteriors(model, vocabulary: Vocabulary, split: Split) -> Posteriors:
 
     def keep(log_probs: torch.Tensor, lengths: torch.Tensor):
         seen.extend(row[:length].clone() for row, length in zip(log_probs, lengths.tolist()))
-        return best_paths()(log_probs, lengths)
+        return greedy_decoder()(log_probs, lengths)
 
     indices = [index for index, _ in recognise_split(model, vocabulary, split, decode=keep)]
     return dict(zip(indices, seen, strict=True))
@@ -81,7 +81,7 @@ def _error(split: Split, posteriors: Posteriors, vocabulary: Vocabulary, setting
     """Return the error rate of greedy decoding without settings, of the prefix beam search with them."""
     def read(log_probs: torch.Tensor):
         if settings is None:
-            return best_paths()(log_probs[None], torch.tensor([len(log_probs)]))[0]
+            return greedy_decoder()(log_probs[None], torch.tensor([len(log_probs)]))[0]
         return prefix_beam_search(log_probs, **settings)
 
     results = ((index, Result(transcripts=make_transcripts(read(log_probs), vocabulary)))

@@ -25,7 +25,7 @@ from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.pinyin import hanzi_to_pinyin
 from ramospeech.language.simplified import simplify
 from ramospeech.language.vocabulary import UNK
-from ramospeech.language.word_lattice import Lattice, given
+from ramospeech.language.word_lattice import Lattice, certain_sets
 from ramospeech.language.word_model import Weights, WordModel
 from ramospeech.utils.files import write_text
 
@@ -55,8 +55,8 @@ def read_words() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def judge(model: WordModel, penalty: float, sentences: Sentences, words: dict[str, str]) -> dict:
-    penalised = WordModel(model.words, model.word_pairs, model.hanzi_pairs, Weights(neutral=penalty))
-    right = sum(Lattice.build(given(pronunciation.split()), penalised).best()[0].hanzi == word
+    penalised = WordModel(model.words, model.word_pairs, model.hanzi_pairs, Weights(neutral_penalty=penalty))
+    right = sum(Lattice.build(certain_sets(pronunciation.split()), penalised).best()[0].hanzi == word
                 for pronunciation, word in words.items())
     facts = {"penalty": penalty, "hanzi_wrong": round(error_rate(penalised, sentences), 5),
              "words_wrong": round(1 - right / len(words), 5)}

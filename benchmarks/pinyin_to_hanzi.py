@@ -26,7 +26,7 @@ from ramospeech.evaluation.report import commit, hardware
 from ramospeech.language.pinyin import hanzi_to_pinyin
 from ramospeech.language.simplified import simplify
 from ramospeech.language.vocabulary import UNK
-from ramospeech.language.word_lattice import Lattice, given
+from ramospeech.language.word_lattice import Lattice, certain_sets
 from ramospeech.language.word_model import Weights, WordModel
 from ramospeech.utils.files import write_text
 
@@ -56,7 +56,7 @@ def read_sentences(name: str) -> tuple[Sentences, str]:
 def error_rate(model: WordModel, sentences: Sentences) -> float:
     counts = ErrorCounts()
     for syllables, hanzi in sentences:
-        counts.add(hanzi, Lattice.build(given(syllables), model).best()[0].hanzi)
+        counts.add(hanzi, Lattice.build(certain_sets(syllables), model).best()[0].hanzi)
     return counts.rate
 
 
@@ -87,7 +87,7 @@ def megabytes() -> float:
 def load() -> tuple[WordModel, dict]:
     before, started = megabytes(), time.process_time()
     model = WordModel.load()
-    Lattice.build(given(["ni3", "hao3"]), model)
+    Lattice.build(certain_sets(["ni3", "hao3"]), model)
     return model, {"seconds_to_load": round(time.process_time() - started, 2),
                    "megabytes": round(megabytes() - before)}
 

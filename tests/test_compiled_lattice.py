@@ -3,18 +3,18 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_word_lattice import models, slots
+from test_word_lattice import models, sets
 
 from ramospeech.language import pinyin_to_hanzi
-from ramospeech.language.compiled_lattice import LongLattice, Numbers
+from ramospeech.language.compiled_lattice import CompiledLattice, WordModelArrays
 from ramospeech.language.pinyin_to_hanzi import Converter
-from ramospeech.language.word_lattice import Lattice, given as certain
+from ramospeech.language.word_lattice import Lattice, certain_sets
 from ramospeech.language.word_model import WordModel
 
 ALL = 1000  # more than there are arcs, or ways to write
 
 
-def assert_same(few: LongLattice, plain: Lattice, count: int) -> None:
+def assert_same(few: CompiledLattice, plain: Lattice, count: int) -> None:
     found, right = few.best(), plain.best(count)
     assert few.total == pytest.approx(plain.total)
     assert [item.score for item in found] == pytest.approx([item.score for item in right])
@@ -25,10 +25,10 @@ def assert_same(few: LongLattice, plain: Lattice, count: int) -> None:
 
 
 @settings(max_examples=60)
-@given(slots, models(), st.integers(1, 6))
-def test_as_the_plain_lattice(slots, model, count):
-    found = LongLattice.build(slots, Numbers.of(model), count, kept=ALL)
-    assert_same(found, Lattice.build(slots, model, kept=None), count)
+@given(sets, models(), st.integers(1, 6))
+def test_as_the_plain_lattice(sets, model, count):
+    found = CompiledLattice.build(sets, WordModelArrays.from_model(model), count, beam_size=ALL)
+    assert_same(found, Lattice.build(sets, model, beam_size=None), count)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ TEXT = ("jin1 tian1 de tian1 qi4 hen3 hao3 wo3 men xiang3 qu4 gong1 yuan2 wan2 e
 
 
 def test_the_tables_give_the_answers_of_the_plain_lattice(converter):
-    run = certain(TEXT)
-    found = LongLattice.build(run, Numbers.of(converter.model), 3)
+    run = certain_sets(TEXT)
+    found = CompiledLattice.build(run, WordModelArrays.from_model(converter.model), 3)
     plain = Lattice.build(run, converter.model)
     assert [item.words for item in found.best()] == [item.words for item in plain.best(3)]
     assert found.total == pytest.approx(plain.total)
@@ -51,19 +51,19 @@ def test_the_tables_give_the_answers_of_the_plain_lattice(converter):
 
 
 def test_windows_write_what_one_lattice_does(converter, monkeypatch):
-    run = certain(TEXT * 8)
-    whole = LongLattice.build(run, converter._numbers)
+    run = certain_sets(TEXT * 8)
+    whole = CompiledLattice.build(run, converter._arrays)
     monkeypatch.setattr(pinyin_to_hanzi, "WINDOW", 50)
     built = []
-    build = LongLattice.build
+    build = CompiledLattice.build
 
-    def counted(slots, *rest, **named):
-        built.append(len(slots))
-        return build(slots, *rest, **named)
+    def counted(sets, *rest, **named):
+        built.append(len(sets))
+        return build(sets, *rest, **named)
 
-    monkeypatch.setattr(LongLattice, "build", counted)
+    monkeypatch.setattr(CompiledLattice, "build", counted)
     assert converter.convert(" ".join(TEXT * 8)) == whole.best()[0].hanzi
-    assert max(built) == 50 + pinyin_to_hanzi.AHEAD  # what is held at once
+    assert max(built) == 50 + pinyin_to_hanzi.LOOKAHEAD  # what is held at once
     assert len(built) <= 8
 
 
@@ -78,5 +78,5 @@ def test_a_run_longer_than_a_plain_lattice_takes(converter, monkeypatch):
 
 
 def test_a_gap_is_named(converter):
-    with pytest.raises(ValueError, match=r"no hanzi is read xx9 \(syllable 2\)"):
-        LongLattice.build(certain(["ma1", "xx9"]), Numbers.of(WordModel.load()))
+    with pytest.raises(ValueError, match=r"no hanzi is pronounced xx9 \(syllable 2\)"):
+        CompiledLattice.build(certain_sets(["ma1", "xx9"]), WordModelArrays.from_model(WordModel.load()))

@@ -14,9 +14,9 @@ from ramospeech.language.word_model import WordModel
 from ramospeech.recognition.joint_decoding import (
     ConfusionNetwork, JointWeights, confusion_networks, confusion_sets, joint_search, sets_from_table,
 )
-from test_word_lattice import every_path, models, slots
+from test_word_lattice import every_path, models, sets
 
-heard = st.lists(st.builds(ConfusionNetwork, slots, st.floats(-5, 0)), max_size=3)
+heard = st.lists(st.builds(ConfusionNetwork, sets, st.floats(-5, 0)), max_size=3)
 
 
 @settings(max_examples=40)

@@ -2,13 +2,13 @@
 
 from xml.etree import ElementTree
 
-from ramospeech.language.word_lattice import Lattice, given
+from ramospeech.language.word_lattice import Lattice, certain_sets
 from ramospeech.language.word_model import WordModel
 from ramospeech.notebook.lattice_drawing import STEP, draw_lattice
 
 SVG = "{http://www.w3.org/2000/svg}"
 SYLLABLES = ["shang4", "hai3", "zhi2", "wu4", "yuan2"]
-LATTICE = Lattice.build(given(SYLLABLES), WordModel.load())
+LATTICE = Lattice.build(certain_sets(SYLLABLES), WordModel.load())
 PICTURE = ElementTree.fromstring(draw_lattice(LATTICE, SYLLABLES, rows=3))
 
 

@@ -73,7 +73,8 @@ def test_what_people_type(line, hanzi):
 def test_full_tones_are_not_taken_for_neutral_ones(sentence):
     """Those of the dictionary: the same is written as at a price that is never paid."""
     model = CONVERTER.model
-    never = Converter(WordModel(model.words, model.word_pairs, model.hanzi_pairs, Weights(neutral=1e3)))
+    weights = Weights(neutral_penalty=1e3)
+    never = Converter(WordModel(model.words, model.word_pairs, model.hanzi_pairs, weights))
     line = " ".join(hanzi_to_pinyin(sentence))
     assert CONVERTER.convert(line) == never.convert(line)
 
@@ -92,7 +93,7 @@ def test_everyday_words_with_neutral_tones():
     ("hao3 hello", ["hello"]), ("I can see", ["can", "see"]), ("wo3 game", ["game"]), ("wo3 zhidao", []),
 ])
 def test_what_is_not_understood(line, odd):
-    assert CONVERTER.not_understood(line) == odd
+    assert CONVERTER.unrecognised_words(line) == odd
 
 
 items = st.one_of(st.sampled_from(Vocabulary.read().symbols[1:]),
@@ -104,7 +105,7 @@ items = st.one_of(st.sampled_from(Vocabulary.read().symbols[1:]),
 def test_nothing_is_lost(line):
     """A hanzi for each syllable that can be written, and every other item as it stands."""
     hanzi = CONVERTER.convert(" ".join(line))
-    kept = [item for item in line if not CONVERTER.model.readings((item,))]
+    kept = [item for item in line if not CONVERTER.model.homophones((item,))]
     assert len(hanzi.replace(" ", "")) == len(line) - len(kept) + sum(map(len, kept))
     rest = hanzi
     for item in kept:

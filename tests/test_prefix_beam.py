@@ -14,7 +14,7 @@ from torch import Tensor
 from ramospeech.decoding.greedy import greedy_decode
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.decoding.reference_beam import (
-    Mass, beam_search, grow, plain_prefix_beam_search, prefix_beams,
+    PrefixProbs, beam_search, extend_beam, plain_prefix_beam_search, prefix_beams,
 )
 
 EVERY = 10**9  # a width that covers every prefix
@@ -151,7 +151,7 @@ def test_a_skipped_frame_is_taken_for_a_blank(log_probs, width, above):
 
 def survivors(beam: dict, frame: list[float], width: int) -> list[tuple[int, int]]:
     """Which (i, k), counted as in `prefix_beam`, get into the next beam as new prefixes."""
-    grown = grow(beam, frame)
+    grown = extend_beam(beam, frame)
     order = sorted(range(1, len(frame)), key=lambda token: (-frame[token], token))
     ranks = {prefix: rank for rank, prefix in enumerate(
         sorted(beam, key=lambda prefix: (-beam[prefix].total, prefix)))}
@@ -164,7 +164,7 @@ def survivors(beam: dict, frame: list[float], width: int) -> list[tuple[int, int
 def test_only_so_many_tokens_of_a_row_can_survive(seed, width, entropy_weight):
     logits = torch.randn(6, 14, generator=torch.Generator().manual_seed(seed)).double() * entropy_weight
     log_probs = logits.log_softmax(dim=-1)
-    beam = {(): Mass(blank=0.0)}
+    beam = {(): PrefixProbs(blank=0.0)}
     for frame, following in zip(log_probs.tolist(), prefix_beams(log_probs, width)):
         assert all((i + 1) * k <= width for i, k in survivors(beam, frame, width))
         beam = following
@@ -172,7 +172,7 @@ def test_only_so_many_tokens_of_a_row_can_survive(seed, width, entropy_weight):
 
 def test_a_repetition_leaves_room_for_one_more():
     """So (i + 1) k may be W, and not only less: a beam of one prefix, ending in the best token."""
-    beam = {(1,): Mass(blank=math.log(0.5), token=math.log(0.5))}
+    beam = {(1,): PrefixProbs(blank=math.log(0.5), token=math.log(0.5))}
     frame = np.log([0.02, 0.5, 0.48])
     assert survivors(beam, frame.tolist(), width=1) == [(0, 1)]
     log_probs = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0], [0.02, 0.5, 0.48]]).log()
@@ -184,7 +184,7 @@ def test_a_repetition_leaves_room_for_one_more():
 def test_with_ties_the_best_of_a_row_are_enough(weights, width):
     probs = torch.tensor(weights, dtype=torch.float64)
     log_probs = (probs / probs.sum()).log().repeat(5, 1)
-    beam = {(): Mass(blank=0.0)}
+    beam = {(): PrefixProbs(blank=0.0)}
     for frame, following in zip(log_probs.tolist(), prefix_beams(log_probs, width)):
         assert all(k <= width for _, k in survivors(beam, frame, width))
         beam = following

@@ -16,11 +16,11 @@ from ramospeech.data.corpus import Split
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.evaluation.error_rates import ErrorCounts
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
-from ramospeech.language.word_lattice import Lattice, Writing, given as certain
+from ramospeech.language.word_lattice import Lattice, WordSequence, certain_sets
 from ramospeech.models.dfcnn import AcousticModel
-from ramospeech.recognition.joint_decoding import HYPOTHESES, ConfusionNetwork, joint_search, confusion_sets
+from ramospeech.recognition.joint_decoding import HYPOTHESES, ConfusionNetwork, confusion_sets, joint_search
 from ramospeech.recognition.speech_to_text import SpeechToText, log_prob
-from test_word_lattice import every_path, models, slots
+from test_word_lattice import every_path, models, sets
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_it_is_the_joint_search_of_the_n_best(speech, recordings):
             (item.hanzi, item.syllables, pytest.approx(item.score, rel=1e-4)) for item in expected]
         assert text.first_pass.score == pytest.approx(heard[0].score, rel=1e-4)
         assert [{syllable} for syllable in text.first_pass.syllables] == [
-            {syllable for syllable, weight in slot.items() if weight == 0} for slot in heard[0].sets]
+            {syllable for syllable, weight in options.items() if weight == 0} for options in heard[0].sets]
 
 
 def test_batches_change_nothing(speech, recordings, tmp_path):
@@ -106,22 +106,22 @@ def test_a_long_recording_is_joined_again(speech, long_recording, monkeypatch):
 
 
 @settings(max_examples=30)
-@given(slots, models(), st.data())
-def test_the_score_is_a_share_of_all_ways_to_write_the_syllables(slots, model, data):
-    syllables = [data.draw(st.sampled_from(sorted(slot))) for slot in slots]
+@given(sets, models(), st.data())
+def test_the_score_is_a_share_of_all_ways_to_write_the_syllables(sets, model, data):
+    syllables = [data.draw(st.sampled_from(sorted(options))) for options in sets]
     weights: dict[str, float] = {}
-    for hanzi, weight in every_path(certain(syllables), model, 1.0):
+    for hanzi, weight in every_path(certain_sets(syllables), model, 1.0):
         weights[hanzi] = weights.get(hanzi, 0.0) + weight
     hanzi = data.draw(st.sampled_from(sorted(weights)))
-    found = log_prob(Writing((hanzi,), tuple(syllables), 0.0), model)
+    found = log_prob(WordSequence((hanzi,), tuple(syllables), 0.0), model)
     assert found == pytest.approx(math.log(weights[hanzi] / sum(weights.values())), abs=1e-6)
 
 
 def test_what_was_forgotten_has_a_score_too(speech):
     """Of a hundred writings the lattice goes on with a few; the least of them still has its share."""
-    rare = min(speech.words.readings(("shi4",)), key=speech.words.readings(("shi4",)).get)
-    writing = Writing((rare, "好"), ("shi4", "hao3"), 0.0)
-    assert Lattice.build(certain(writing.syllables), speech.words).log_prob(writing.hanzi) == -math.inf
+    rare = min(speech.words.homophones(("shi4",)), key=speech.words.homophones(("shi4",)).get)
+    writing = WordSequence((rare, "好"), ("shi4", "hao3"), 0.0)
+    assert Lattice.build(certain_sets(writing.syllables), speech.words).log_prob(writing.hanzi) == -math.inf
     assert -40 < log_prob(writing, speech.words) < -5
 
 

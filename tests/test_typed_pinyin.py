@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pypinyin.contrib.tone_convert import tone3_to_tone
 
 from ramospeech.language.pinyin import respell, split_syllable
-from ramospeech.language.typed_pinyin import LIGHT, Typed, read_line, read_word
+from ramospeech.language.typed_pinyin import UNTONED, TypedSyllable, read_line, read_word
 from ramospeech.language.vocabulary import Vocabulary
 
 SYLLABLES = [symbol for symbol in Vocabulary.read().symbols[2:] if set(symbol) & set("aeiouv")]
@@ -53,18 +53,18 @@ def line(text: str) -> list[tuple]:
 
 
 def test_what_has_no_tone_is_light_beside_tones_and_open_by_itself():
-    assert line("péng you") == [(Typed("peng", 2),), (Typed("you", LIGHT),)]
-    assert line("péngyou") == [(Typed("peng", 2), Typed("you", LIGHT))]
-    assert line("peng you") == [(Typed("peng", None),), (Typed("you", None),)]
-    assert line("péng women You") == [(Typed("peng", 2),), (), ()]
+    assert line("péng you") == [(TypedSyllable("peng", 2),), (TypedSyllable("you", UNTONED),)]
+    assert line("péngyou") == [(TypedSyllable("peng", 2), TypedSyllable("you", UNTONED))]
+    assert line("peng you") == [(TypedSyllable("peng", None),), (TypedSyllable("you", None),)]
+    assert line("péng women You") == [(TypedSyllable("peng", 2),), (), ()]
 
 
 def test_toneless_words_beside_tones_are_read_if_they_are_words():
     asked = []
     pieces = read_line("péng women NBA You hello", lambda word: asked.append(word) or True)
-    we = (Typed("wo", LIGHT), Typed("men", LIGHT))
-    assert asked == [we] and pieces[1][0].syllables == we and not pieces[1][0].odd
-    assert [item.odd for (item,) in pieces] == [False, False, False, False, True]
+    we = (TypedSyllable("wo", UNTONED), TypedSyllable("men", UNTONED))
+    assert asked == [we] and pieces[1][0].syllables == we and not pieces[1][0].unrecognised
+    assert [item.unrecognised for (item,) in pieces] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize("text", ["I can see a man", "hello women", "NBA A4 O2 12 %", "the man"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ramospeech.language.word_lattice import Lattice, given as certain, log_sum
+from ramospeech.language.word_lattice import Lattice, certain_sets, logsumexp
 from ramospeech.language.word_model import BEGIN, Weights, WordModel
 
 SYLLABLES = ["shi4", "si4", "shi2", "shi"]
@@ -44,7 +44,7 @@ def as_table(rows: dict[str, dict[str, int]]) -> dict[str, str]:
             for key, row in rows.items()}
 
 
-slots = st.lists(st.dictionaries(st.sampled_from(SAID), st.floats(-5, 0), min_size=1),
+sets = st.lists(st.dictionaries(st.sampled_from(SAID), st.floats(-5, 0), min_size=1),
                  min_size=1, max_size=4)
 
 
@@ -68,7 +68,7 @@ def probability(model: WordModel, previous: str, word: str, frequency: float) ->
         every = counted(model.hanzi_pairs, BEGIN)
         alone = every[word[0]] / sum(every.values())
         together = mixed(counted(model.hanzi_pairs, previous[-1]), word[0], alone, 1)
-        other *= (together / alone) ** model.weights.hanzi
+        other *= (together / alone) ** model.weights.pmi
     return read_so * mixed(counted(model.word_pairs, previous), word, other, model.weights.unseen)
 
 
@@ -78,21 +78,21 @@ def price(said: str, meant: str, inside: bool, model: WordModel) -> float:
     if said == meant:
         return 0
     if said == meant.rstrip("1234"):  # a neutral tone is said for a full one
-        return model.weights.neutral * (1 if inside else 2)
+        return model.weights.neutral_penalty * (1 if inside else 2)
     if meant == said.rstrip("1234") and inside and same:  # the other way
-        return model.weights.neutral
+        return model.weights.neutral_penalty
     return math.inf
 
 
-def ways(slot: dict[str, float], inside: bool, model: WordModel) -> list[tuple[str, float]]:
+def ways(options: dict[str, float], inside: bool, model: WordModel) -> list[tuple[str, float]]:
     """What may be meant at a place, by whatever of its syllables says so best."""
     return [(meant, max(math.exp(weight - price(said, meant, inside, model))
-                        for said, weight in slot.items())) for meant in SYLLABLES]
+                        for said, weight in options.items())) for meant in SYLLABLES]
 
 
-def words_over(slots, model: WordModel):
-    """Each word over all these slots: hanzi, count, and how it sounds."""
-    for chosen in product(*(ways(slot, place > 0, model) for place, slot in enumerate(slots))):
+def words_over(sets, model: WordModel):
+    """Each word over all these sets: hanzi, count, and how it sounds."""
+    for chosen in product(*(ways(options, place > 0, model) for place, options in enumerate(sets))):
         row = model.words.get(" ".join(meant for meant, _ in chosen), "").split()
         sound = math.prod(weight for _, weight in chosen)
         for word, count in zip(row[::2], row[1::2]):
@@ -100,11 +100,11 @@ def words_over(slots, model: WordModel):
                 yield word, int(count), sound
 
 
-def every_path(slots, model: WordModel, language: float):
+def every_path(sets, model: WordModel, language: float):
     """All rows of words over all choices of syllables, with their weights (not logarithms)."""
-    for cuts in product((False, True), repeat=len(slots) - 1):
-        places = [0, *(i for i, cut in enumerate(cuts, start=1) if cut), len(slots)]
-        for path in product(*(list(words_over(slots[a:b], model)) for a, b in pairwise(places))):
+    for cuts in product((False, True), repeat=len(sets) - 1):
+        places = [0, *(i for i, cut in enumerate(cuts, start=1) if cut), len(sets)]
+        for path in product(*(list(words_over(sets[a:b], model)) for a, b in pairwise(places))):
             weight, previous = 1.0, BEGIN
             for word, count, sound in path:
                 weight *= sound * probability(model, previous, word, count / 1e9) ** language
@@ -113,14 +113,14 @@ def every_path(slots, model: WordModel, language: float):
 
 
 @settings(max_examples=60)
-@given(slots, models(), st.sampled_from([1.0, 0.4]))
-def test_against_every_path(slots, model, language):
+@given(sets, models(), st.sampled_from([1.0, 0.4]))
+def test_against_every_path(sets, model, language):
     best, total, sums = {}, 0.0, {}
-    for hanzi, weight in every_path(slots, model, language):
+    for hanzi, weight in every_path(sets, model, language):
         best[hanzi] = max(best.get(hanzi, 0), weight)
         sums[hanzi] = sums.get(hanzi, 0) + weight
         total += weight
-    lattice = Lattice.build(slots, model, kept=None, language=language)
+    lattice = Lattice.build(sets, model, beam_size=None, language=language)
     assert lattice.total == pytest.approx(math.log(total))
 
     found = lattice.best(len(best) + 5)
@@ -131,14 +131,14 @@ def test_against_every_path(slots, model, language):
         assert writing.score == pytest.approx(math.log(best[writing.hanzi]))
         share = sums[writing.hanzi] / total
         assert math.exp(lattice.log_prob(writing.hanzi)) == pytest.approx(share)
-        assert len(writing.syllables) == len(slots)
+        assert len(writing.syllables) == len(sets)
     few = lattice.best(2)
     assert [writing.score for writing in few] == [writing.score for writing in found[:2]]
 
 
-@given(slots, models(), st.integers(1, 3))
-def test_keeping_few_arcs_gives_paths_of_the_whole_lattice(slots, model, kept):
-    whole, few = Lattice.build(slots, model, kept=None), Lattice.build(slots, model, kept)
+@given(sets, models(), st.integers(1, 3))
+def test_keeping_few_arcs_gives_paths_of_the_whole_lattice(sets, model, kept):
+    whole, few = Lattice.build(sets, model, beam_size=None), Lattice.build(sets, model, kept)
     assert few.total <= whole.total + 1e-9
     writings = few.best(100)
     assert set(writings) <= set(whole.best(10_000)) or writings[0].score <= whole.best()[0].score
@@ -148,19 +148,19 @@ def test_keeping_few_arcs_gives_paths_of_the_whole_lattice(slots, model, kept):
 
 def test_what_is_not_in_the_lattice_has_no_probability():
     model = WordModel({"shi4": "是 3"}, {}, {})
-    lattice = Lattice.build(certain(["shi4", "shi4"]), model)
+    lattice = Lattice.build(certain_sets(["shi4", "shi4"]), model)
     assert lattice.log_prob("是是") == pytest.approx(0)
     assert lattice.log_prob("是市") == lattice.log_prob("是") == -math.inf
 
 
 def test_a_place_where_no_word_stands_is_named():
     model = WordModel({"shi4": "是 3"}, {}, {})
-    with pytest.raises(ValueError, match=r"no hanzi is read si4 \(syllable 2\)"):
-        Lattice.build(certain(["shi4", "si4"]), model)
+    with pytest.raises(ValueError, match=r"no hanzi is pronounced si4 \(syllable 2\)"):
+        Lattice.build(certain_sets(["shi4", "si4"]), model)
 
 
 NEUTRAL = WordModel({"zi": "子 9", "zi3": "子 3", "zi4": "字 3", "mao4": "帽 3", "mao4 zi": "帽子 9"},
-                    {}, {}, Weights(neutral=1.0))
+                    {}, {}, Weights(neutral_penalty=1.0))
 
 
 @pytest.mark.parametrize("said, meant", [
@@ -168,18 +168,18 @@ NEUTRAL = WordModel({"zi": "子 9", "zi3": "子 3", "zi4": "字 3", "mao4": "帽
     ("mao zi", "帽子"),  # a neutral tone may begin a word, for twice the price
 ])
 def test_neutral_tones(said, meant):
-    writing = Lattice.build(certain(said.split()), NEUTRAL).best()[0]
+    writing = Lattice.build(certain_sets(said.split()), NEUTRAL).best()[0]
     assert (writing.hanzi, writing.syllables) == (meant, tuple(said.split()))
 
 
 @pytest.mark.parametrize("said, price", [("mao4 zi", 0), ("mao4 zi3", 1), ("mao zi", 2), ("mao zi3", 3)])
 def test_the_price_of_neutral_tones(said, price):
-    frequency = NEUTRAL.readings(("mao4", "zi"))["帽子"]
-    (writing,) = Lattice.build(certain(said.split()), NEUTRAL, kept=None).best(1)
+    frequency = NEUTRAL.homophones(("mao4", "zi"))["帽子"]
+    (writing,) = Lattice.build(certain_sets(said.split()), NEUTRAL, beam_size=None).best(1)
     assert writing.words == ("帽子",) and writing.score == pytest.approx(frequency - price)
 
 
 @given(st.lists(st.floats(-700, 700)))
 def test_log_sum(terms):
     expected = math.fsum(math.exp(term) for term in terms) if terms else 0
-    assert log_sum(terms) == (pytest.approx(math.log(expected)) if expected else -math.inf)
+    assert logsumexp(terms) == (pytest.approx(math.log(expected)) if expected else -math.inf)

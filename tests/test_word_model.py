@@ -27,7 +27,7 @@ def test_every_common_hanzi_is_reachable_by_every_reading(model):
     for hanzi in gb2312():
         known = {syllable for syllable in pinyin(hanzi, Style.TONE3, heteronym=True)[0]
                  if is_syllable(syllable)} | set(hanzi_to_pinyin(hanzi))
-        assert all(hanzi in model.readings((syllable,)) for syllable in known), hanzi
+        assert all(hanzi in model.homophones((syllable,)) for syllable in known), hanzi
 
 
 @pytest.mark.parametrize("reading, hanzi", [
@@ -35,20 +35,20 @@ def test_every_common_hanzi_is_reachable_by_every_reading(model):
     ("yi2", "一"), ("bu2", "不"), ("de", "地"), ("ge", "个"), ("zhang3", "长"), ("chang2", "长"),
 ])
 def test_words_by_their_readings(model, reading, hanzi):
-    assert hanzi in model.readings(tuple(reading.split()))
+    assert hanzi in model.homophones(tuple(reading.split()))
 
 
 def test_what_no_word_is_read_as(model):
-    assert model.readings(("fong3",)) == {} and model.readings(("hao3", "hao4", "hao2")) == {}
+    assert model.homophones(("fong3",)) == {} and model.homophones(("hao3", "hao4", "hao2")) == {}
 
 
 def test_beginnings(model):
-    assert model.begins_word(("zhi2", "wu4")) and model.begins_word(("zhi2", "wu4", "yuan2"))
-    assert not model.begins_word(("zhi2", "lv4", "lv4"))
+    assert model.is_word_prefix(("zhi2", "wu4")) and model.is_word_prefix(("zhi2", "wu4", "yuan2"))
+    assert not model.is_word_prefix(("zhi2", "lv4", "lv4"))
 
 
 def test_frequent_words_are_frequent(model):
-    ranked = sorted(model.readings(("de",)).items(), key=lambda item: -item[1])
+    ranked = sorted(model.homophones(("de",)).items(), key=lambda item: -item[1])
     assert ranked[0][0] == "的" and math.exp(ranked[0][1]) > 0.01
 
 
@@ -57,7 +57,7 @@ def test_frequent_words_are_frequent(model):
 ])
 def test_particles_depend_on_the_word_before(model, previous, likely, unlikely):
     """A word that lifts one particle more than the other, by comparison with their frequencies."""
-    frequency = model.readings(("de",))
+    frequency = model.homophones(("de",))
     gains = [model.log_prob(previous, word, frequency[word]) - frequency[word]
              for word in (likely, unlikely)]
     assert gains[0] > gains[1]

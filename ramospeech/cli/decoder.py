@@ -57,10 +57,10 @@ def build_decoder(options: Namespace, loss: str, vocabulary: "Vocabulary") -> "D
 
     Raises ValueError if the model, trained with `loss`, cannot be decoded so.
     """
-    from ramospeech.decoding.greedy import best_paths
+    from ramospeech.decoding.greedy import greedy_decoder
 
     if options.decoder == "greedy":
-        return best_paths(loss)
+        return greedy_decoder(loss)
     if loss == "ace":
         raise ValueError("--decoder prefix is for models trained with ctc; this one was trained with ace")
     from ramospeech.decoding.prefix_beam import prefix_beam_search

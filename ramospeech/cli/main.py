@@ -172,7 +172,7 @@ def run_pinyin2hanzi(options: Namespace) -> int:
     converter, odd, example = Converter.load(), 0, ""
     with open(options.file, "rb") if options.file else nullcontext(sys.stdin.buffer) as file:
         for line in read_lines(file, str(options.file or "standard input")):
-            words = converter.not_understood(line)
+            words = converter.unrecognised_words(line)
             odd, example = odd + len(words), example or "".join(words[:1])
             if options.nbest is None:
                 print(converter.convert(line), flush=True)

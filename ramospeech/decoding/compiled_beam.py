@@ -77,8 +77,8 @@ def search(log_probs, options, model):
             continue
         if options.most_tokens < classes - 1:
             frame = _prune(frame, best, pruned)
-        _stay(frame, tree, beam[:size], stayed, candidates, options)
-        _extend(frame, tree, beam[:size], best, candidates, options, model)
+        keep_prefixes(frame, tree, beam[:size], stayed, candidates, options)
+        extend_prefixes(frame, tree, beam[:size], best, candidates, options, model)
         free = 1 + time * width
         size = _choose(frame, tree, beam[:size], stayed, following, free, candidates, options, model)
         beam, following = following, beam
@@ -146,7 +146,7 @@ def _prune(frame, best, pruned):
 
 
 @compiled
-def _stay(frame, tree, beam, stayed, candidates, options):
+def keep_prefixes(frame, tree, beam, stayed, candidates, options):
     """Offer the prefixes as they are, with what their parents in the beam hand on to them."""
     candidates["score"][:] = -np.inf
     for place in range(len(beam)):
@@ -168,7 +168,7 @@ def _grown(frame, tree, entry, token):
 
 
 @compiled
-def _extend(frame, tree, beam, best, candidates, options, model):
+def extend_prefixes(frame, tree, beam, best, candidates, options, model):
     """Offer every prefix with the best tokens, as far along as they have a chance."""
     gain = options.lm_weight * model.highest + options.length_bonus + SLACK  # by a token, at most
     floor = candidates[-1].score - beam[0].score - gain

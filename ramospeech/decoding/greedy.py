@@ -1,6 +1,6 @@
 """From the model's scores to syllables.
 
-A model is decoded as its loss taught it to write: `best_paths(model.loss)`.
+A model is decoded as its loss taught it to write: `greedy_decoder(model.loss)`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypo
     `log_probs` is `(batch, T, classes)`, `lengths` `(batch,)`. The score is that of the best path,
     a lower bound of the labelling's.
     """
-    return [_collapse(path, score) for path, score in _best_paths(log_probs, lengths)]
+    return [collapse(path, score) for path, score in _best_paths(log_probs, lengths)]
 
 
 def ace_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
@@ -47,7 +47,7 @@ def _best_paths(log_probs: Tensor, lengths: Tensor | None) -> Iterator[tuple[lis
         yield path[:length].tolist(), float(score[:length].sum())
 
 
-def best_paths(loss: str = "ctc") -> Decode:
+def greedy_decoder(loss: str = "ctc") -> Decode:
     """The decoder of models trained with a loss, of the best path alone, in lists of one."""
     best = DECODERS[loss]
 
@@ -57,7 +57,7 @@ def best_paths(loss: str = "ctc") -> Decode:
     return decode
 
 
-def _collapse(path: Sequence[int], score: float) -> Hypothesis:
+def collapse(path: Sequence[int], score: float) -> Hypothesis:
     tokens, timesteps, previous = [], [], BLANK
     for timestep, token in enumerate(path):
         if token not in (BLANK, previous):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ramospeech.decoding.greedy import _collapse
+from ramospeech.decoding.greedy import collapse
 from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
@@ -32,7 +32,7 @@ def beam_search(log_probs: Tensor, beam_width: int = 10, nbest: int = 1) -> list
         grown = [(score + log_prob, path + (token,))
                  for score, path in paths for token, log_prob in enumerate(frame)]
         paths = sorted(grown, key=_best_first)[:beam_width]
-    return [_collapse(path, score) for score, path in paths[:nbest]]
+    return [collapse(path, score) for score, path in paths[:nbest]]
 
 
 def _best_first(scored: tuple[float, Prefix]) -> tuple[float, Prefix]:
@@ -41,7 +41,7 @@ def _best_first(scored: tuple[float, Prefix]) -> tuple[float, Prefix]:
     return -score, sequence
 
 
-class Mass(NamedTuple):
+class PrefixProbs(NamedTuple):
     """How probable a prefix is so far, apart by what its paths end in; natural logarithms."""
 
     blank: float = -inf
@@ -51,12 +51,12 @@ class Mass(NamedTuple):
     def total(self) -> float:
         return float(np.logaddexp(self.blank, self.token))
 
-    def plus(self, blank: float = -inf, token: float = -inf) -> "Mass":
+    def plus(self, blank: float = -inf, token: float = -inf) -> "PrefixProbs":
         """With the paths that come from elsewhere."""
-        return Mass(float(np.logaddexp(self.blank, blank)), float(np.logaddexp(self.token, token)))
+        return PrefixProbs(float(np.logaddexp(self.blank, blank)), float(np.logaddexp(self.token, token)))
 
 
-Beam = dict[Prefix, Mass]
+Beam = dict[Prefix, PrefixProbs]
 PrefixScore = Callable[[Prefix], float]  # what is added to the score of a prefix
 
 
@@ -70,7 +70,7 @@ def plain_prefix_beam_search(
     logarithm of the labelling's probability, of those of its paths that stayed in the beam, plus
     what `prefix_score` says of it: of a language model, for example.
     """
-    beam: Beam = {(): Mass(blank=0.0)}
+    beam: Beam = {(): PrefixProbs(blank=0.0)}
     for beam in prefix_beams(log_probs, beam_width, prefix_score):
         pass
     ranked = sorted(_scored(beam, prefix_score), key=_best_first)
@@ -81,17 +81,17 @@ def prefix_beams(
     log_probs: Tensor, beam_width: int = 10, prefix_score: PrefixScore = lambda prefix: 0.0
 ) -> Iterator[Beam]:
     """The beam after each frame of `log_probs` `(T, classes)`, best prefix first."""
-    beam: Beam = {(): Mass(blank=0.0)}
+    beam: Beam = {(): PrefixProbs(blank=0.0)}
     for frame in log_probs.double().tolist():
-        grown = grow(beam, frame)
+        grown = extend_beam(beam, frame)
         ranked = sorted(_scored(grown, prefix_score), key=_best_first)[:beam_width]
         beam = {prefix: grown[prefix] for _, prefix in ranked}
         yield beam
 
 
-def grow(beam: Beam, frame: list[float]) -> Beam:
+def extend_beam(beam: Beam, frame: list[float]) -> Beam:
     """Every prefix that one more frame, `(classes,)`, can lead to; the impossible are left out."""
-    grown: defaultdict[Prefix, Mass] = defaultdict(Mass)
+    grown: defaultdict[Prefix, PrefixProbs] = defaultdict(PrefixProbs)
     for prefix, mass in beam.items():
         for token, log_prob in enumerate(frame):
             longer = prefix + (token,)

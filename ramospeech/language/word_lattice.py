@@ -1,11 +1,11 @@
-"""The words that syllables may stand for, as a lattice, and the paths through it.
+"""The lattice of all words that some syllables may stand for, and the paths through it.
 
-    lattice = Lattice.build(given(["shang4", "hai3"]), model)
-    lattice.best(3)            # the three most probable writings
-    lattice.log_prob("上海")    # among all writings
+    lattice = Lattice.build(certain_sets(["shang4", "hai3"]), model)
+    lattice.best(3)            # the three most probable word sequences
+    lattice.log_prob("上海")    # among all paths
 
-An arc is a word over some of the syllables; a path is a row of arcs from the first syllable to the
-last. What an arc weighs depends on the arc before it.
+An arc is a word over consecutive syllables; a path is a sequence of arcs from the first syllable to
+the last. The weight of an arc depends on the arc before it.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -16,26 +16,29 @@ from typing import NamedTuple
 
 from ramospeech.language.word_model import BEGIN, WordModel
 
-__all__ = ["KEPT", "Arc", "Lattice", "Slot", "Writing", "given", "grow_words", "log_sum", "refuse_gaps"]
+__all__ = [
+    "BEAM_SIZE", "Arc", "ConfusionSet", "Lattice", "WordSequence", "certain_sets", "check_coverage",
+    "logsumexp", "match_words",
+]
 
-KEPT = 16  # of about a hundred arcs that end at a place, those that others follow
-Slot = Mapping[str, float]  # the syllables that may stand at a place, with their weights (logarithms)
+BEAM_SIZE = 16  # arcs kept at each position, of about a hundred that end there
+ConfusionSet = Mapping[str, float]  # the possible syllables at a position, with natural log weights
 
 
 class Arc(NamedTuple):
-    """A word, in one of its readings, over the slots `start` to `end`."""
+    """A word with one of its pronunciations, over the positions `start` to `end`."""
 
     start: int
     end: int
     word: str
-    written: tuple[str, ...]  # as a dictionary writes it
-    syllables: tuple[str, ...]  # as it was said
-    frequency: float  # the logarithm of the word's, by itself
-    sound: float  # the sum of the weights of its syllables
+    pronunciation: tuple[str, ...]  # according to the lexicon
+    syllables: tuple[str, ...]  # as spoken: with neutral tones, for example
+    frequency: float  # natural logarithm, of the word with this pronunciation
+    acoustic: float  # the sum of the weights of its syllables
 
 
-class Writing(NamedTuple):
-    """A way to write what was said: words, their syllables, and the weight of the best path."""
+class WordSequence(NamedTuple):
+    """Words, the spoken syllables that they stand for, and the weight of their best path."""
 
     words: tuple[str, ...]
     syllables: tuple[str, ...]
@@ -50,120 +53,120 @@ ROOT = Arc(0, 0, BEGIN, (), (), 0.0, 0.0)
 Steps = list[dict[Arc, dict[Arc, float]]]
 
 
-def given(syllables: Iterable[str]) -> list[Slot]:
-    """Slots for syllables that are certain."""
+def certain_sets(syllables: Iterable[str]) -> list[ConfusionSet]:
+    """Return confusion sets of one syllable each."""
     return [{syllable: 0.0} for syllable in syllables]
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """`steps[place][arc][previous]` is what an arc that ends at a place weighs after another."""
+    """`steps[position][arc][previous]` is the weight of an arc that ends there, after another arc."""
 
     steps: Steps
-    forward: dict[Arc, float]  # the logarithm of the sum over all paths that end with an arc
+    forward: dict[Arc, float]  # the logarithm of the summed weight of all paths that end with an arc
 
     @classmethod
-    def build(cls, slots: Sequence[Slot], model: WordModel, kept: int | None = KEPT,
+    def build(cls, sets: Sequence[ConfusionSet], model: WordModel, beam_size: int | None = BEAM_SIZE,
               language: float = 1.0) -> "Lattice":
-        """All words over the slots; arcs weigh `language` x log P(word | word before) + sound.
+        """Match all words; an arc weighs `language` x log P(word | previous word) + acoustic.
 
-        Only the `kept` arcs of most weight that end at a place are followed by others; None keeps
-        all. Raises ValueError, naming the place, where no word can stand.
+        Histogram pruning: only the `beam_size` best arcs that end at a position are extended; None
+        disables it. Raises ValueError, naming the position, if no word matches there.
         """
-        ending = _arcs_by_end(slots, model)
+        ending = _arcs_by_end(sets, model)
         steps: Steps = [{ROOT: {}}]
         forward = {ROOT: 0.0}
-        for end in range(1, len(slots) + 1):
+        for end in range(1, len(sets) + 1):
             step = {}
             for arc in ending[end]:
-                step[arc] = {previous: arc.sound + language * model.log_prob(
+                step[arc] = {previous: arc.acoustic + language * model.log_prob(
                     previous.word, arc.word, arc.frequency) for previous in steps[arc.start]}
-                forward[arc] = log_sum(forward[previous] + weight
-                                       for previous, weight in step[arc].items())
-            if kept and end < len(slots):
-                step = {arc: step[arc] for arc in nlargest(kept, step, key=forward.__getitem__)}
+                forward[arc] = logsumexp(forward[previous] + weight
+                                         for previous, weight in step[arc].items())
+            if beam_size and end < len(sets):
+                step = {arc: step[arc] for arc in nlargest(beam_size, step, key=forward.__getitem__)}
             steps.append(step)
         return cls(steps, forward)
 
     @property
     def total(self) -> float:
         """The logarithm of the summed weight of all paths (the forward algorithm)."""
-        return log_sum(self.forward[arc] for arc in self.steps[-1])
+        return logsumexp(self.forward[arc] for arc in self.steps[-1])
 
-    def best(self, count: int = 1) -> list[Writing]:
-        """The `count` writings, all different, whose best paths weigh most (Viterbi 1967)."""
-        writings = {ROOT: [Writing((), (), 0.0)]}
+    def best(self, count: int = 1) -> list[WordSequence]:
+        """Return the `count` best sequences with different hanzi (Viterbi 1967)."""
+        sequences = {ROOT: [WordSequence((), (), 0.0)]}
         for step in self.steps[1:]:
             for arc, before in step.items():
-                writings[arc] = _heaviest(count, (
-                    Writing((*old.words, arc.word), old.syllables + arc.syllables,
-                            old.score + weight)
-                    for previous, weight in before.items() for old in writings[previous]))
-        return _heaviest(count, (item for arc in self.steps[-1] for item in writings[arc]))
+                sequences[arc] = _best_different(count, (
+                    WordSequence((*old.words, arc.word), old.syllables + arc.syllables,
+                                 old.score + weight)
+                    for previous, weight in before.items() for old in sequences[previous]))
+        return _best_different(count, (item for arc in self.steps[-1] for item in sequences[arc]))
 
     def log_prob(self, hanzi: str) -> float:
-        """The logarithm of the share of all paths, by weight, that spell these hanzi."""
+        """Return the logarithm of the share of all paths, by weight, that spell `hanzi`."""
         sums = {ROOT: 0.0}
         for step in self.steps[1:]:
             for arc, before in step.items():
                 if arc.word == hanzi[arc.start:arc.end]:
-                    sums[arc] = log_sum(sums[previous] + weight
-                                        for previous, weight in before.items() if previous in sums)
-        return log_sum(sums.get(arc, -inf) for arc in self.steps[-1]) - self.total
+                    sums[arc] = logsumexp(sums[previous] + weight
+                                          for previous, weight in before.items() if previous in sums)
+        return logsumexp(sums.get(arc, -inf) for arc in self.steps[-1]) - self.total
 
 
-def _arcs_by_end(slots: Sequence[Slot], model: WordModel) -> list[list[Arc]]:
-    ending: list[list[Arc]] = [[ROOT]] + [[] for _ in slots]
-    for start, end, written, said, sound in grow_words(slots, model):
-        ending[end] += [Arc(start, end, word, written, said, frequency, sound)
-                        for word, frequency in model.readings(written).items()]
-    refuse_gaps(slots, {end for end, arcs in enumerate(ending) if any(
+def _arcs_by_end(sets: Sequence[ConfusionSet], model: WordModel) -> list[list[Arc]]:
+    ending: list[list[Arc]] = [[ROOT]] + [[] for _ in sets]
+    for start, end, pronunciation, spoken, acoustic in match_words(sets, model):
+        ending[end] += [Arc(start, end, word, pronunciation, spoken, frequency, acoustic)
+                        for word, frequency in model.homophones(pronunciation).items()]
+    check_coverage(sets, {end for end, arcs in enumerate(ending) if any(
         arc.start == end - 1 for arc in arcs)})
     return ending
 
 
-def refuse_gaps(slots: Sequence[Slot], written: Container[int]) -> None:
-    """Raise ValueError for the first place, counted from 1, where no word of one syllable is written."""
-    for place, slot in enumerate(slots, start=1):
-        if place not in written:
-            raise ValueError(f"no hanzi is read {' or '.join(slot)} (syllable {place})")
+def check_coverage(sets: Sequence[ConfusionSet], covered: Container[int]) -> None:
+    """Raise ValueError for the first position, from 1, that no word of one syllable covers."""
+    for position, alternatives in enumerate(sets, start=1):
+        if position not in covered:
+            raise ValueError(f"no hanzi is pronounced {' or '.join(alternatives)} (syllable {position})")
 
 
-def grow_words(
-    slots: Sequence[Slot], model: WordModel
+def match_words(
+    sets: Sequence[ConfusionSet], model: WordModel
 ) -> Iterator[tuple[int, int, tuple[str, ...], tuple[str, ...], float]]:
-    """From each place words grow syllable by syllable, as long as a word begins so.
+    """Extend words from each position, syllable by syllable, while a word begins like that.
 
-    Yields from where to where, what dictionaries write, what was said, and its weight.
+    Yields start, end, the pronunciation in the lexicon, the spoken syllables and their weight.
     """
-    first, inside = ([model.spoken_as(tuple(slot.items()), is_inside) for slot in slots]
-                     for is_inside in (False, True))
-    for start in range(len(slots)):
+    first, inside = ([model.tone_variants(tuple(alternatives.items()), is_inside)
+                      for alternatives in sets] for is_inside in (False, True))
+    for start in range(len(sets)):
         begun: dict[tuple[str, ...], tuple[tuple[str, ...], float]] = {
-            (syllable,): ((said,), sound) for syllable, (said, sound) in first[start].items()}
+            (syllable,): ((spoken,), weight) for syllable, (spoken, weight) in first[start].items()}
         end = start
         while begun:
             end += 1
-            for written, (all_said, sound) in begun.items():
-                yield start, end, written, all_said, sound
-            begun = {(*written, syllable): ((*all_said, said), sound + weight)
-                     for written, (all_said, sound) in begun.items()
-                     for syllable, (said, weight) in (inside[end] if end < len(slots) else {}).items()
-                     if model.begins_word((*written, syllable))}
+            for pronunciation, (all_spoken, acoustic) in begun.items():
+                yield start, end, pronunciation, all_spoken, acoustic
+            begun = {(*pronunciation, syllable): ((*all_spoken, spoken), acoustic + weight)
+                     for pronunciation, (all_spoken, acoustic) in begun.items()
+                     for syllable, (spoken, weight) in (inside[end] if end < len(sets) else {}).items()
+                     if model.is_word_prefix((*pronunciation, syllable))}
 
 
-def _heaviest(count: int, writings: Iterable[Writing]) -> list[Writing]:
-    """The best of each way to write, and of these the `count` best."""
-    different: dict[str, Writing] = {}
-    for writing in writings:
-        known = different.get(writing.hanzi)
-        if known is None or writing.score > known.score:
-            different[writing.hanzi] = writing
-    return nlargest(count, different.values(), key=lambda writing: writing.score)
+def _best_different(count: int, sequences: Iterable[WordSequence]) -> list[WordSequence]:
+    """Return the `count` best sequences; of those with the same hanzi only the best."""
+    different: dict[str, WordSequence] = {}
+    for sequence in sequences:
+        known = different.get(sequence.hanzi)
+        if known is None or sequence.score > known.score:
+            different[sequence.hanzi] = sequence
+    return nlargest(count, different.values(), key=lambda sequence: sequence.score)
 
 
-def log_sum(terms: Iterable[float]) -> float:
-    """The logarithm of the sum of what these are the logarithms of."""
+def logsumexp(terms: Iterable[float]) -> float:
+    """Return the logarithm of the sum of exponentials."""
     terms = list(terms)
     highest = max(terms, default=-inf)
     return highest if highest == -inf else highest + log(sum(exp(term - highest) for term in terms))

@@ -1,7 +1,7 @@
-"""Words and what follows what: how hanzi are read, and how probable a word is after another.
+"""A lexicon with pronunciations, and how probable a word is after another.
 
     model = WordModel.load()
-    model.readings(("shang4", "hai3"))   # {"上海": -7.9}: words and their log probabilities
+    model.homophones(("shang4", "hai3"))   # {"上海": -7.9}: words and their log probabilities
     model.log_prob("在", "上海", -7.9)    # after 在
 
 The tables in data_config/language/ are built by data_config/build_language.py.
@@ -22,37 +22,37 @@ from ramospeech.language.pinyin import base_syllable
 from ramospeech.utils.files import brief
 
 __all__ = [
-    "BEGIN", "BILLION", "LONGEST", "TABLES", "Weights", "WordModel", "parse_row", "read_table",
-    "read_words",
+    "BEGIN", "BILLION", "LONGEST", "TABLES", "Followers", "Table", "Weights", "Word", "WordModel",
+    "parse_row", "read_table", "read_words",
 ]
 
 TABLES = DATA_CONFIG / "language"
-BILLION = 10**9  # the counts of words are out of so many
+BILLION = 10**9  # words that the counts are relative to
 LONGEST = 8  # syllables of a word
-BEGIN = ""  # what the first word of a sentence follows
+BEGIN = ""  # the context of the first word of a sentence
 
-Table = dict[str, str]  # a key, and "name count name count ..."
+Table = dict[str, str]  # from a key to "name count name count ..."
 
 
 class Word(NamedTuple):
-    """A word, one way to read it, and how often it is read so in 10^9 words."""
+    """A word, one of its pronunciations, and the number of these in 10^9 words."""
 
     hanzi: str
-    count: int  # type: ignore[assignment]  # in place of a tuple's method
+    count: int  # type: ignore[assignment]  # replaces a tuple's method
     syllables: tuple[str, ...]
 
 
 class Weights(NamedTuple):
-    """What was tuned on held-out sentences: `benchmarks/pinyin_to_hanzi.py --tune`."""
+    """Tuned on held-out sentences: `benchmarks/pinyin_to_hanzi.py --tune`."""
 
-    unseen: float = 6.0  # how much each different follower of a word speaks for unseen ones
-    hanzi: float = 0.5  # how much the two hanzi that meet between words count
-    # By other lists, where 2 to 6 hardly differ: benchmarks/neutral_tones.py.
-    neutral: float = 6.0  # the price of a neutral tone for a full one, or the other way in a word
+    unseen: float = 6.0  # probability mass for unseen followers, per different follower seen
+    pmi: float = 0.5  # weight of the PMI of the two hanzi at a word boundary
+    # Tuned on other lists, where 2 to 6 hardly differ: benchmarks/neutral_tones.py.
+    neutral_penalty: float = 6.0  # for a neutral tone instead of a full one, or inside a word vice versa
 
 
 class Followers(NamedTuple):
-    """What was seen after a word or a hanzi."""
+    """What was seen after a word or a hanzi, with counts."""
 
     counts: dict[str, int]
     total: int
@@ -63,13 +63,13 @@ NONE = Followers({}, 0)
 
 @dataclass(frozen=True)
 class WordModel:
-    """P(word | the word before).
+    """A bigram model of words: P(word | previous word), with Witten-Bell smoothing.
 
     P(w | v) = (c(vw) + k t(v) q(w | v)) / (c(v) + k t(v)), where c counts and t(v) is the number of
-    different words seen after v: as Witten and Bell (1991) smooth, but for the weight k `unseen`.
-    For what was not seen q(w | v) = P(w) (P(b | a) / P(b))^g: the frequency of the word, times how
-    much more often than by chance its first hanzi b follows v's last hanzi a, with the weight g
-    `hanzi`. q need not add up to 1 for each v; what is reported is normalised over the lattice.
+    different words seen after v (Witten and Bell 1991, who have k = 1; here it is the weight `unseen`).
+    The backoff distribution q(w | v) = P(w) (P(b | a) / P(b))^g is the frequency of the word, times a
+    factor from the pointwise mutual information (PMI) of v's last hanzi a and w's first hanzi b, with
+    the weight g `pmi`. q need not sum to 1 for each v: results are normalised over the lattice.
     """
 
     words: Table
@@ -78,81 +78,81 @@ class WordModel:
     weights: Weights = Weights()
 
     def __post_init__(self) -> None:
-        self._remember(1 << 18, "readings", "begins_word", "_with_other_tone", "after_word",
-                       "after_hanzi", "attraction")
-        self._remember(1 << 13, "spoken_as")  # of what is typed; what is heard hardly repeats
+        self._cache(1 << 18, "homophones", "is_word_prefix", "_other_tones", "after_word",
+                    "after_hanzi", "pmi")
+        self._cache(1 << 13, "tone_variants")  # for typed pinyin; sets from posteriors hardly repeat
 
-    def _remember(self, most: int, *names: str) -> None:
-        """The answers of what is asked over and over."""
+    def _cache(self, most: int, *names: str) -> None:
+        """Cache methods per instance."""
         for name in names:
             object.__setattr__(self, name, lru_cache(maxsize=most)(getattr(self, name)))
 
     @classmethod
     def load(cls, folder: Path = TABLES, weights: Weights = Weights()) -> "WordModel":
-        """Read the three tables. Raises ValueError, naming the file, for one that is broken."""
+        """Read the three tables. Raises ValueError, naming the file, for a broken one."""
         words, word_pairs, hanzi_pairs = (read_table(folder / f"{name}.tsv.gz")
                                           for name in ("words", "word_pairs", "hanzi_pairs"))
         return cls(words, word_pairs, hanzi_pairs, weights)
 
-    def readings(self, syllables: tuple[str, ...]) -> dict[str, float]:
-        """The words that are read so, with the logarithms of their frequencies."""
+    def homophones(self, syllables: tuple[str, ...]) -> dict[str, float]:
+        """Return the words with this pronunciation, and the logarithms of their frequencies."""
         row = parse_row(self.words.get(" ".join(syllables), ""))
         return {word: log(count / BILLION) for word, count in row.items()}
 
-    def begins_word(self, syllables: tuple[str, ...]) -> bool:
-        """Whether some word is read so, or begins so."""
-        beginning = " ".join(syllables)
-        place = bisect_left(self._sorted_readings, beginning)
-        return any(reading.startswith(beginning)
-                   for reading in self._sorted_readings[place:place + 1])
+    def is_word_prefix(self, syllables: tuple[str, ...]) -> bool:
+        """Return whether the pronunciation of some word begins with these syllables."""
+        prefix = " ".join(syllables)
+        place = bisect_left(self._sorted_pronunciations, prefix)
+        return any(pronunciation.startswith(prefix)
+                   for pronunciation in self._sorted_pronunciations[place:place + 1])
 
-    def spoken_as(
-        self, slot: tuple[tuple[str, float], ...], inside: bool
+    def tone_variants(
+        self, alternatives: tuple[tuple[str, float], ...], inside: bool
     ) -> dict[str, tuple[str, float]]:
-        """The syllables of the dictionary that may be meant by one that was said.
+        """Return the syllables of the lexicon that may be meant by those of a confusion set.
 
-        `slot` has syllables with their weights (logarithms). Each stands for itself, and at the
-        price `weights.neutral` a neutral tone for any other (知道 `zhi1 dao`). Words seldom begin with
-        a neutral tone: there the price is twice that. `inside` a word what is mostly neutral may have
-        its full tone (这个 `zhe4 ge4`, 儿子 `er2 zi3`; not `er2 zi4`). Gives what was said for each, and
-        its weight.
+        `alternatives` are syllables with their log weights. Each stands for itself and, with the
+        penalty `weights.neutral_penalty`, a neutral tone for a full one (知道 `zhi1 dao`). The penalty
+        is doubled at the start of a word. `inside` a word a full tone may also stand for the neutral
+        one, if a hanzi has both (这个 `zhe4 ge4`, 儿子 `er2 zi3`; not `er2 zi4`). Returns the spoken
+        syllable and its weight for each.
         """
-        ways: dict[str, tuple[str, float]] = {}
-        for said, weight in slot:
-            price = self.weights.neutral * (1 if inside else 2)
-            priced = dict.fromkeys(self._with_other_tone(said, inside), weight - price)
-            for meant, value in {**priced, said: weight}.items():
-                if meant not in ways or value > ways[meant][1]:
-                    ways[meant] = said, value
-        return ways
+        variants: dict[str, tuple[str, float]] = {}
+        for spoken, weight in alternatives:
+            penalty = self.weights.neutral_penalty * (1 if inside else 2)
+            others = dict.fromkeys(self._other_tones(spoken, inside), weight - penalty)
+            for meant, value in {**others, spoken: weight}.items():
+                if meant not in variants or value > variants[meant][1]:
+                    variants[meant] = spoken, value
+        return variants
 
     def can_write(self, syllable: str) -> bool:
-        """Whether some hanzi may be meant by a syllable that was said."""
-        return bool(self.spoken_as(((syllable, 0.0),), False).keys() & self.words.keys())
+        """Return whether a hanzi may be meant by a spoken syllable."""
+        return bool(self.tone_variants(((syllable, 0.0),), False).keys() & self.words.keys())
 
-    def _with_other_tone(self, syllable: str, inside: bool) -> list[str]:
+    def _other_tones(self, syllable: str, inside: bool) -> list[str]:
         base = base_syllable(syllable)
         if base == syllable:
             return [other for tone in "1234" if self.words.get(other := base + tone)]
-        light = self.readings((base,)).keys() if inside else set()  # hanzi that may be neutral
-        return [base] if light & self.readings((syllable,)).keys() else []
+        neutral = self.homophones((base,)).keys() if inside else set()  # hanzi that may be neutral
+        return [base] if neutral & self.homophones((syllable,)).keys() else []
 
     @cached_property
-    def _sorted_readings(self) -> list[str]:
+    def _sorted_pronunciations(self) -> list[str]:
         return sorted(self.words)
 
     def log_prob(self, previous: str, word: str, frequency: float) -> float:
-        """The natural logarithm of P(word, read so | previous); `frequency` is that of `readings`."""
-        reading = frequency - self._frequencies.get(word, frequency)  # ln P(read so | word)
-        return reading + self._log_prob(previous, word, frequency - reading)
+        """Return ln P(word, pronunciation | previous); `frequency` is that of `homophones`."""
+        pronunciation = frequency - self._frequencies.get(word, frequency)  # ln P(pronunciation | word)
+        return pronunciation + self.word_log_prob(previous, word, frequency - pronunciation)
 
-    def _log_prob(self, previous: str, word: str, frequency: float) -> float:
-        """The same in whatever reading, by the formula above."""
+    def word_log_prob(self, previous: str, word: str, frequency: float) -> float:
+        """Return ln P(word | previous) by the formula above, for all pronunciations together."""
         seen = self.after_word(previous)
         unseen = self.weights.unseen * len(seen.counts)
         other = frequency
-        if previous and self.weights.hanzi:
-            other += self.weights.hanzi * self.attraction(previous[-1], word[0])
+        if previous and self.weights.pmi:
+            other += self.weights.pmi * self.pmi(previous[-1], word[0])
         if not unseen:
             return other
         count = seen.counts.get(word)
@@ -162,7 +162,7 @@ class WordModel:
 
     @cached_property
     def _frequencies(self) -> dict[str, float]:
-        """Those of single hanzi, in all their readings; a longer word has but one."""
+        """Log frequencies of single hanzi over all pronunciations; longer words have only one."""
         counts: Counter[str] = Counter()
         for syllables, row in self.words.items():
             if " " not in syllables:
@@ -170,15 +170,15 @@ class WordModel:
         return {hanzi: log(count / BILLION) for hanzi, count in counts.items()}
 
     def after_word(self, word: str) -> Followers:
-        """The words seen after a word, `BEGIN` included."""
+        """Return the words seen after a word, or after `BEGIN`."""
         return _followers(self.word_pairs.get(word))
 
     def after_hanzi(self, hanzi: str) -> Followers:
-        """The hanzi seen after a hanzi; after nothing, all."""
+        """Return the hanzi seen after a hanzi; after `BEGIN`, all."""
         return _followers(self.hanzi_pairs.get(hanzi))
 
-    def attraction(self, first: str, second: str) -> float:
-        """The logarithm of P(second | first) / P(second), for two hanzi; smoothed as the words."""
+    def pmi(self, first: str, second: str) -> float:
+        """Return ln(P(second | first) / P(second)) of two hanzi, smoothed like the words."""
         every, seen = self.after_hanzi(BEGIN), self.after_hanzi(first)
         if not seen.counts:
             return 0.0
@@ -196,14 +196,14 @@ def _followers(row: str | None) -> Followers:
 
 
 def read_words(folder: Path = TABLES) -> Iterator[Word]:
-    """Every word in every reading: what a model of syllables can be counted from."""
+    """Yield every word with each of its pronunciations, to count a model of syllables from."""
     for syllables, row in read_table(folder / "words.tsv.gz").items():
         for hanzi, count in parse_row(row).items():
             yield Word(hanzi, count, tuple(syllables.split()))
 
 
 def read_table(path: Path) -> Table:
-    """The rows of a table by their keys. Raises ValueError, naming the file."""
+    """Return the rows of a table by their keys. Raises ValueError, naming the file."""
     try:
         lines = gzip.decompress(path.read_bytes()).decode().splitlines()
         if not lines:
@@ -214,6 +214,6 @@ def read_table(path: Path) -> Table:
 
 
 def parse_row(row: str) -> dict[str, int]:
-    """`"上海 3 伤害 1"` as names and counts."""
+    """Parse names with counts: `"上海 3 伤害 1"`."""
     fields = row.split(" ") if row else []
     return dict(zip(fields[::2], map(int, fields[1::2])))

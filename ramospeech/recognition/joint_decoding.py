@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import PAD, UNK, Vocabulary
-from ramospeech.language.word_lattice import KEPT, Lattice, Slot, Writing
+from ramospeech.language.word_lattice import BEAM_SIZE, Lattice, ConfusionSet, WordSequence
 from ramospeech.language.word_model import WordModel
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 class ConfusionNetwork(NamedTuple):
     """An acoustic hypothesis with alternatives: a set of syllables for each position."""
 
-    sets: Sequence[Slot]  # natural logarithms; 0 for the syllable of the hypothesis
+    sets: Sequence[ConfusionSet]  # natural logarithms; 0 for the syllable of the hypothesis
     score: float  # of the hypothesis
 
 
@@ -45,13 +45,13 @@ HYPOTHESES, ALTERNATIVES, FLOOR = 2, 8, -8.0  # the search space; a larger one d
 
 def joint_search(
     networks: Iterable[ConfusionNetwork], model: WordModel, weights: JointWeights = JointWeights(),
-    nbest: int = 1, beam_size: int | None = KEPT,
-) -> list[Writing]:
+    nbest: int = 1, beam_size: int | None = BEAM_SIZE,
+) -> list[WordSequence]:
     """Return the `nbest` best different writings over all networks, scored as stated above.
 
     Syllables that no hanzi is pronounced as are left out; a network with an empty set is skipped.
     """
-    found: dict[str, Writing] = {}
+    found: dict[str, WordSequence] = {}
     for sets, score in networks:
         sets = [_writable(alternatives, model) for alternatives in sets]
         if not all(sets):
@@ -65,7 +65,7 @@ def joint_search(
     return nlargest(nbest, found.values(), key=lambda item: item.score)
 
 
-def _writable(alternatives: Slot, model: WordModel) -> Slot:
+def _writable(alternatives: ConfusionSet, model: WordModel) -> ConfusionSet:
     return {syllable: weight for syllable, weight in alternatives.items() if model.can_write(syllable)}
 
 
@@ -83,7 +83,7 @@ def confusion_networks(
 def confusion_sets(
     log_probs: Tensor, hypothesis: Hypothesis, vocabulary: Vocabulary, count: int = ALTERNATIVES,
     floor: float = FLOOR,
-) -> list[Slot]:
+) -> list[ConfusionSet]:
     """Return the alternatives to each syllable by its posteriors; `log_probs` is `(T, classes)`.
 
     A class counts by its best frame between the beginnings of this syllable and of the next one. A
@@ -91,7 +91,7 @@ def confusion_sets(
     `floor`.
     """
     ends = [*hypothesis.timesteps[1:], len(log_probs)]
-    sets: list[Slot] = []
+    sets: list[ConfusionSet] = []
     for token, start, end in zip(hypothesis.tokens, hypothesis.timesteps, ends):
         best = log_probs[start:end].max(dim=0).values  # (classes,)
         weights = {vocabulary.symbols[other]: float(best[other] - best[token])
@@ -105,7 +105,7 @@ def confusion_sets(
 
 def sets_from_table(
     syllables: Sequence[str], confusions: Mapping[str, Mapping[str, float]]
-) -> list[Slot]:
+) -> list[ConfusionSet]:
     """Return the alternatives to each syllable by a table of confusions, in natural logarithms.
 
     `confusions["shi4"]["si4"]` is ln P(reference si4 | hypothesis shi4) - ln P(reference shi4 | ...).

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ramospeech.audio.features import HOP_SAMPLES, extract_features
 from ramospeech.audio.io import SAMPLE_RATE
 from ramospeech.config.paths import SHIPPED_MODEL
-from ramospeech.decoding.greedy import best_paths
+from ramospeech.decoding.greedy import greedy_decoder
 from ramospeech.decoding.hypothesis import Decode, Hypothesis
 from ramospeech.language.vocabulary import Vocabulary
 from ramospeech.models.checkpoints import load_model
@@ -45,7 +45,7 @@ class Recogniser:
         decode: Decode | None = None,
     ) -> None:
         self.model, self.vocabulary, self.device = model.eval().to(device), vocabulary, device
-        self.decode = decode or best_paths(model.loss)
+        self.decode = decode or greedy_decoder(model.loss)
 
     @classmethod
     def load(cls, path: Path = SHIPPED_MODEL, device: str = "cpu") -> "Recogniser":

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from ramospeech.config.paths import SHIPPED_MODEL
-from ramospeech.decoding.greedy import best_paths
+from ramospeech.decoding.greedy import greedy_decoder
 from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.decoding.prefix_beam import prefix_beam_search
 from ramospeech.language.edit_distance import edits
 from ramospeech.language.pinyin_to_hanzi import Converter
-from ramospeech.language.word_lattice import Lattice, Writing, given
+from ramospeech.language.word_lattice import Lattice, WordSequence, certain_sets
 from ramospeech.language.word_model import WordModel
 from ramospeech.recognition.joint_decoding import HYPOTHESES, JointWeights, confusion_networks, joint_search
 from ramospeech.recognition.recogniser import Recogniser, make_transcripts
@@ -75,7 +75,7 @@ class SpeechToText:
         return Result(transcripts=sentences or [self._as_recognised(transcripts[0])],
                       first_pass=transcripts[0])
 
-    def _sentence(self, writing: Writing, transcripts: list[Transcript]) -> Transcript:
+    def _sentence(self, writing: WordSequence, transcripts: list[Transcript]) -> Transcript:
         """Return a writing with the times of the most similar first-pass transcript."""
         similar = min((item for item in transcripts if len(item.syllables) == len(writing.syllables)),
                       key=lambda item: edits(item.syllables, writing.syllables))
@@ -87,7 +87,7 @@ class SpeechToText:
         (found,) = Converter(self.words).candidates(" ".join(transcript.syllables))
         tokens, rest = [], found.hanzi
         for syllable in transcript.syllables:
-            length = 1 if self.words.readings((syllable,)) else len(syllable)
+            length = 1 if self.words.homophones((syllable,)) else len(syllable)
             tokens.append(rest[:length])
             rest = rest[length:].lstrip()
         return transcript._replace(tokens=tuple(tokens), log_prob=found.log_prob)
@@ -95,14 +95,14 @@ class SpeechToText:
     def _first_pass(self, log_probs: Tensor) -> list[Hypothesis]:
         """Return the n best; a model trained with ACE alone has only its best path."""
         if self.recogniser.model.loss == "ace":
-            return best_paths("ace")(log_probs[None], torch.tensor([len(log_probs)]))[0]
+            return greedy_decoder("ace")(log_probs[None], torch.tensor([len(log_probs)]))[0]
         # For one utterance a list of hypotheses, not a list of lists.
         return cast(list[Hypothesis], prefix_beam_search(log_probs, nbest=HYPOTHESES))
 
 
-def log_prob(writing: Writing, words: WordModel) -> float:
+def log_prob(writing: WordSequence, words: WordModel) -> float:
     """Return ln P(hanzi | syllables), among all ways to write these syllables."""
-    sets = given(writing.syllables)
+    sets = certain_sets(writing.syllables)
     pruned = Lattice.build(sets, words).log_prob(writing.hanzi)
     # An improbable writing may have been pruned: only then is the slow exact sum needed.
     return pruned if pruned > -inf else Lattice.build(sets, words, None).log_prob(writing.hanzi)
