@@ -1,8 +1,4 @@
-"""Forced alignment: when each token of a labelling begins; compiled by numba.
-
-`torchaudio.functional.forced_align` finds the same frames, but its overhead per call would more than
-double the time of the beam search for short utterances: the search aligns every hypothesis.
-"""
+"""Forced alignment: when each token of a labelling begins. Compiled by numba."""
 
 import numpy as np
 
@@ -14,17 +10,17 @@ __all__ = ["align"]
 
 @compiled
 def align(log_probs, tokens):
-    """The frame at which each token begins in the most probable path that spells the tokens.
+    """Return the frame `(tokens,)` at which each token begins in the most probable path.
 
-    `log_probs` is `(T, classes)`, `tokens` and what comes back `(tokens,)`. Viterbi's algorithm over
-    the states of Graves et al. 2006, blanks (even) and tokens (odd): T x (2 tokens + 1) bytes.
+    `log_probs` is `(T, classes)`, `tokens` `(tokens,)`. The Viterbi algorithm over the states of
+    Graves et al. 2006, blanks (even) and tokens (odd); needs T x (2 tokens + 1) bytes.
     """
     states = 2 * len(tokens) + 1
     scores = np.full(states, -np.inf)
     scores[0] = 0.0
-    steps = np.zeros((len(log_probs), states), np.int8)  # by which each state was reached
+    steps = np.zeros((len(log_probs), states), np.int8)  # from the previous state
     for time, frame in enumerate(log_probs):
-        for state in range(states - 1, -1, -1):  # downwards: those below are of the frame before
+        for state in range(states - 1, -1, -1):  # downwards: lower states still hold the previous frame
             token = tokens[state // 2] if state % 2 else BLANK
             if state > 0 and scores[state - 1] > scores[state]:
                 steps[time, state] = 1
@@ -37,7 +33,7 @@ def align(log_probs, tokens):
 
 @compiled
 def _beginnings(scores, steps):
-    """Follow the steps back from the better one of the last two states."""
+    """Trace the path back from the better one of the last two states."""
     state, beginnings = len(scores) - 1, np.zeros(len(scores) // 2, np.int64)
     if state > 0 and scores[state - 1] > scores[state]:
         state -= 1

@@ -1,9 +1,9 @@
 """The inner loops of the prefix beam search, compiled by numba. Read `prefix_beam` first.
 
-All that is compiled together is in this file: numba notices when a file has changed that it keeps a
-compiled function of, but not when one has that this function calls. Probabilities are natural
-logarithms. A prefix is a node of a tree, and what belongs together is a record of an array: numba
-hands on one array at no cost, but not a tuple of many.
+numba recompiles a cached function if its own file has changed, but not if a function that it calls
+has: so everything that is compiled together is in this file. Probabilities are natural logarithms.
+A prefix is a node of a tree. Related values are records of one array, which numba passes at no cost,
+unlike a tuple of many arrays.
 """
 
 import math
@@ -15,40 +15,40 @@ from ramospeech.language.ngram import END
 from ramospeech.language.vocabulary import BLANK
 from ramospeech.utils.compiler import compiled, inlined
 
-__all__ = ["Options", "search"]
+__all__ = ["Options", "extend_prefixes", "keep_prefixes", "search"]
 
 NOTHING = -1  # no node, no place in the beam
 ROOT = 0  # the node of the empty prefix
-STAY = BLANK  # a candidate's token where its prefix does not grow
+STAY = BLANK  # a candidate's token if its prefix does not grow
 NEGLIGIBLE = 40.0  # a probability smaller by e^-40 changes no float64
-SLACK = 1e-6  # a bound may be off by the rounding of what it is added up of
+SLACK = 1e-6  # for rounding errors in a bound
 
-NODE = np.dtype([  # a prefix that was in the beam at some time: its parent and one token more
+NODE = np.dtype([  # a prefix that has been in the beam: its parent and one more token
     ("parent", np.int64),
     ("token", np.int64),
-    ("depth", np.int64),  # how many tokens
+    ("depth", np.int64),  # number of tokens
     ("child", np.int64),  # the newest one, or NOTHING
     ("sibling", np.int64),  # the next older child of the parent, or NOTHING
     ("place", np.int64),  # in the beam, or NOTHING
     ("state", np.int64),  # of the language model
-    ("language", np.float64),  # what the language model says of the prefix
+    ("language", np.float64),  # log-probability of the prefix in the language model
 ])
 ENTRY = np.dtype([  # of the beam, best first
     ("node", np.int64),
-    ("blank", np.float64),  # probability of the paths that end in a blank
+    ("blank", np.float64),  # log-probability of the paths that end in a blank
     ("token", np.float64),  # of those that end in the prefix's last token
     ("total", np.float64),  # of both
     ("score", np.float64),  # with language model and length
 ])
 CANDIDATE = np.dtype([  # for the next beam, best first
     ("score", np.float64),  # minus infinity: none
-    ("node", np.int64),  # of the prefix that it comes from
-    ("token", np.int64),  # what that is extended by, or STAY
+    ("node", np.int64),  # of the prefix
+    ("token", np.int64),  # that extends it, or STAY
 ])
 
 
 class Options(NamedTuple):
-    """The knobs of a search."""
+    """The settings of a search."""
 
     beam_width: int
     nbest: int
@@ -60,12 +60,12 @@ class Options(NamedTuple):
 
 @compiled
 def search(log_probs, options, model):
-    """Scores and lengths `(nbest,)` and tokens `(nbest, longest)` of the best labellings.
+    """Return scores and lengths `(nbest,)` and tokens `(nbest, longest)` of the best labellings.
 
     `log_probs` is `(T, classes)`, `model` the `Arrays` of a language model.
     """
     (frames, classes), width = log_probs.shape, options.beam_width
-    tree = np.empty(1 + frames * width, NODE)  # a frame brings so many new prefixes at most
+    tree = np.empty(1 + frames * width, NODE)  # at most `width` new prefixes per frame
     beam, stayed, following = np.empty(width, ENTRY), np.empty(width, ENTRY), np.empty(width, ENTRY)
     candidates = np.empty(width, CANDIDATE)
     best, pruned = np.empty(_enough_tokens(options, classes), np.int64), np.empty(classes)
@@ -87,14 +87,14 @@ def search(log_probs, options, model):
 
 @compiled
 def _enough_tokens(options, classes):
-    """How many of a frame's tokens are looked at; `prefix_beam` has the proof."""
+    """Return how many of a frame's tokens to try; `prefix_beam` has the proof."""
     enough = classes - 1 if options.lm_weight > 0.0 else options.beam_width + 1
     return min(enough, options.most_tokens, classes - 1)
 
 
 @compiled
 def _begin(tree, beam, model):
-    """Before the first frame there is the empty prefix alone."""
+    """Start with the empty prefix."""
     _add_node(tree, ROOT, ROOT, BLANK, model.start, 0.0)
     tree[ROOT].depth = tree[ROOT].place = 0
     _write_entry(beam[0], ROOT, 0.0, -np.inf, 0.0)
@@ -110,7 +110,7 @@ def _write_entry(entry, node, blank, token, extra):
 
 @compiled
 def _skip(frame, beam):
-    """A frame that is taken for a blank: what follows it is a new token, even if the same."""
+    """Treat a frame as blank: the next token is a new one, even if it is the same."""
     for place in range(len(beam)):
         entry = beam[place]
         extra = entry.score - entry.total
@@ -119,7 +119,7 @@ def _skip(frame, beam):
 
 @compiled
 def _best_tokens(frame, floor, best):
-    """Write the best tokens of a frame above the floor, of equal ones the smaller first; how many."""
+    """Write the best tokens of a frame above the floor, of equal ones the smaller first; return how many."""
     count = 0
     for token in range(1, len(frame)):
         log_prob = frame[token]
@@ -137,7 +137,7 @@ def _best_tokens(frame, floor, best):
 
 @compiled
 def _prune(frame, best, pruned):
-    """The frame as if all but the best tokens were impossible."""
+    """Return the frame with all but the best tokens made impossible."""
     pruned[:] = -np.inf
     pruned[BLANK] = frame[BLANK]
     for token in best[:_best_tokens(frame, -np.inf, best)]:
@@ -147,7 +147,7 @@ def _prune(frame, best, pruned):
 
 @compiled
 def keep_prefixes(frame, tree, beam, stayed, candidates, options):
-    """Offer the prefixes as they are, with what their parents in the beam hand on to them."""
+    """Offer all prefixes unchanged, with the probability passed on by parents in the beam."""
     candidates["score"][:] = -np.inf
     for place in range(len(beam)):
         entry, node, token = beam[place], tree[beam[place].node], -np.inf
@@ -162,14 +162,14 @@ def keep_prefixes(frame, tree, beam, stayed, candidates, options):
 
 @inlined
 def _grown(frame, tree, entry, token):
-    """The mass that a prefix of the beam hands on to itself with one more token."""
+    """Return the probability that a prefix passes on to its extension by a token."""
     repeats = tree[entry.node].token == token  # possible only after a blank
     return (entry.blank if repeats else entry.total) + frame[token]
 
 
 @compiled
 def extend_prefixes(frame, tree, beam, best, candidates, options, model):
-    """Offer every prefix with the best tokens, as far along as they have a chance."""
+    """Offer every prefix extended by the best tokens, until the bound rules the rest out."""
     gain = options.lm_weight * model.highest + options.length_bonus + SLACK  # by a token, at most
     floor = candidates[-1].score - beam[0].score - gain
     count = _best_tokens(frame, floor, best)
@@ -182,7 +182,7 @@ def extend_prefixes(frame, tree, beam, best, candidates, options, model):
 
 @inlined
 def _offer_grown(frame, tree, entry, token, candidates, options, model):
-    """Offer a prefix of the beam with one more token, unless the beam has that and it stays."""
+    """Offer a prefix with one more token, unless the result is in the beam already."""
     child = _find(tree, entry.node, token)
     if child == NOTHING or tree[child].place == NOTHING:
         language, _ = _continue(tree[entry.node], token, options, model)
@@ -192,7 +192,7 @@ def _offer_grown(frame, tree, entry, token, candidates, options, model):
 
 @compiled
 def _choose(frame, tree, beam, stayed, following, free, candidates, options, model):
-    """Make the next beam of the candidates; its size. New nodes go to `free` and after it."""
+    """Write the next beam, return its size. New nodes are stored from `free` on."""
     size = 0
     for candidate in candidates:
         if candidate.score == -np.inf:
@@ -215,7 +215,7 @@ def _choose(frame, tree, beam, stayed, following, free, candidates, options, mod
 
 @compiled
 def _read(tree, beam, candidates, options, model):
-    """The best of the last beam, now that the sentence has ended."""
+    """Return the best of the last beam, with the end of the sentence scored."""
     candidates["score"][:] = -np.inf
     for place in range(len(beam)):
         entry, node = beam[place], tree[beam[place].node]
@@ -235,7 +235,7 @@ def _read(tree, beam, candidates, options, model):
 
 @compiled
 def _add_logs(one, other):
-    """The logarithm of the sum of two numbers given by their logarithms."""
+    """Return the logarithm of the sum of two numbers given as logarithms."""
     high, low = max(one, other), min(one, other)
     return high + math.log1p(math.exp(low - high)) if low > high - NEGLIGIBLE else high
 
@@ -245,7 +245,7 @@ def _add_logs(one, other):
 
 @inlined
 def _offer(tree, candidates, score, node, token):
-    """Put a candidate where it belongs; the last one falls out."""
+    """Insert a candidate by its score; the last one drops out."""
     rank = len(candidates) - 1
     if not _is_better(tree, candidates[rank], score, node, token):
         return
@@ -258,7 +258,7 @@ def _offer(tree, candidates, score, node, token):
 
 @inlined
 def _move_down(candidates, rank):
-    """Move the candidate above a rank to it; the rank that is then free."""
+    """Move the candidate above down to a rank; return the rank that is then free."""
     above = candidates[rank - 1]
     _write_candidate(candidates[rank], above.score, above.node, above.token)
     return rank - 1
@@ -271,7 +271,7 @@ def _write_candidate(candidate, score, node, token):
 
 @compiled
 def _is_better(tree, candidate, score, node, token):
-    """Whether a score, or of equal ones a sequence, goes before a candidate."""
+    """Return whether a score, or for equal scores a sequence, ranks before a candidate."""
     if score != candidate.score or score == -np.inf:
         return score > candidate.score
     return _precedes(tree, node, token, candidate.node, candidate.token)
@@ -279,10 +279,10 @@ def _is_better(tree, candidate, score, node, token):
 
 @compiled
 def _precedes(tree, node, token, other_node, other_token):
-    """Whether a node's prefix with a token (or STAY) is the smaller sequence of the two."""
+    """Return whether a node's prefix with a token (or STAY) is the smaller of two sequences."""
     depth = tree[node].depth + (token != STAY)
     other_depth = tree[other_node].depth + (other_token != STAY)
-    smaller = depth < other_depth  # where one begins like the other
+    smaller = depth < other_depth  # if one begins like the other
     for _ in range(depth - other_depth):
         _, node, token = _without_last(tree, node, token)
     for _ in range(other_depth - depth):
@@ -297,7 +297,7 @@ def _precedes(tree, node, token, other_node, other_token):
 
 @compiled
 def _without_last(tree, node, token):
-    """The last token of a node's prefix with a token (or STAY), and what is before it."""
+    """Return the last token of a node's prefix with a token (or STAY), and what precedes it."""
     if token != STAY:
         return token, node, STAY
     return tree[node].token, tree[node].parent, STAY
@@ -308,7 +308,7 @@ def _without_last(tree, node, token):
 
 @compiled
 def _grow(tree, parent, token, free, options, model):
-    """The node of a prefix with one more token; where there was none, the free one."""
+    """Return the node of a prefix with one more token; create it at `free` if there is none."""
     node = _find(tree, parent, token)
     if node == NOTHING:
         node = free
@@ -328,7 +328,7 @@ def _add_node(tree, node, parent, token, state, language):
 
 @compiled
 def _find(tree, parent, token):
-    """The node of a prefix with one more token, or NOTHING."""
+    """Return the node of a prefix with one more token, or NOTHING."""
     node = tree[parent].child
     while node != NOTHING and tree[node].token != token:
         node = tree[node].sibling
@@ -347,13 +347,13 @@ def _spell(tree, node, tokens):
 
 @compiled
 def _extra(language, depth, options):
-    """What language model and length add to a score."""
+    """Return what language model and length add to a score."""
     return options.lm_weight * language + options.length_bonus * depth
 
 
 @compiled
 def _continue(node, token, options, model):
-    """What the language model says of a prefix with one more token; its state after it."""
+    """Return the language model's log-probability of a prefix with one more token, and its state."""
     if options.lm_weight == 0.0:
         return 0.0, 0
     log_prob, state = _follow(model, node.state, token)
@@ -362,7 +362,7 @@ def _continue(node, token, options, model):
 
 @compiled
 def _follow(model, state, token):
-    """How probable a token is in a state of the language model, and the state after it."""
+    """Return the log-probability of a token in a state of the language model, and the next state."""
     token, backoff = model.known[token], 0.0
     while True:
         low, end = model.first[state], model.first[state + 1]

@@ -1,6 +1,6 @@
-"""From the model's scores to syllables.
+"""Greedy decoding: the best class of every frame.
 
-A model is decoded as its loss taught it to write: `greedy_decoder(model.loss)`.
+The rule that turns a path into tokens depends on the loss: `greedy_decoder(model.loss)`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,22 +11,22 @@ from torch import Tensor
 from ramospeech.decoding.hypothesis import Decode, Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
-__all__ = ["DECODERS", "ace_decode", "best_paths", "greedy_decode"]
+__all__ = ["DECODERS", "ace_decode", "collapse", "greedy_decode", "greedy_decoder"]
 
 
 def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
-    """The best class of every frame, repeats merged, then blanks dropped; for CTC.
+    """Take the best class of every frame, merge repeats, then drop blanks; for CTC.
 
     `log_probs` is `(batch, T, classes)`, `lengths` `(batch,)`. The score is that of the best path,
-    a lower bound of the labelling's.
+    a lower bound of the labelling's score.
     """
     return [collapse(path, score) for path, score in _best_paths(log_probs, lengths)]
 
 
 def ace_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
-    """The best class of every frame, blanks dropped; the same class twice is two tokens.
+    """Take the best class of every frame and drop blanks; a repeated class is two tokens.
 
-    For models trained with ACE, which counts frames. Arguments and score as for `greedy_decode`.
+    For models trained with ACE, which counts frames. Arguments and score as in `greedy_decode`.
     """
     return [
         Hypothesis([token for token in path if token != BLANK], score,
@@ -39,7 +39,7 @@ DECODERS = {"ctc": greedy_decode, "ace": ace_decode, "ctc+ace": greedy_decode}
 
 
 def _best_paths(log_probs: Tensor, lengths: Tensor | None) -> Iterator[tuple[list[int], float]]:
-    """The best class of each of an utterance's frames, and the sum of their log-probabilities."""
+    """Yield the best class of every frame of an utterance, and the sum of their log-probabilities."""
     if lengths is None:
         lengths = torch.full((len(log_probs),), log_probs.shape[1])
     scores, classes = log_probs.max(dim=-1)  # (batch, T) both
@@ -48,7 +48,7 @@ def _best_paths(log_probs: Tensor, lengths: Tensor | None) -> Iterator[tuple[lis
 
 
 def greedy_decoder(loss: str = "ctc") -> Decode:
-    """The decoder of models trained with a loss, of the best path alone, in lists of one."""
+    """Return the greedy decoder for models trained with `loss`; it returns lists of one hypothesis."""
     best = DECODERS[loss]
 
     def decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[list[Hypothesis]]:
@@ -58,6 +58,7 @@ def greedy_decoder(loss: str = "ctc") -> Decode:
 
 
 def collapse(path: Sequence[int], score: float) -> Hypothesis:
+    """Merge repeats in a path, then drop blanks."""
     tokens, timesteps, previous = [], [], BLANK
     for timestep, token in enumerate(path):
         if token not in (BLANK, previous):

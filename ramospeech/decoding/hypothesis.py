@@ -1,4 +1,4 @@
-"""What every decoder returns."""
+"""The result type of all decoders."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,10 +9,10 @@ __all__ = ["Decode", "Hypothesis"]
 
 
 class Hypothesis(NamedTuple):
-    """What a decoder believes was said."""
+    """A sequence of tokens with its score and times."""
 
     tokens: list[int]  # classes, without blanks
-    score: float  # natural logarithm of its probability, as far as the decoder looked
+    score: float  # natural logarithm of its probability, as far as the decoder searched
     timesteps: list[int]  # the output frame at which each token begins
 
 

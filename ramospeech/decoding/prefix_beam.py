@@ -1,25 +1,24 @@
-"""Prefix beam search, compiled: the decoder to use.
+"""Prefix beam search, compiled: the decoder for real use.
 
-It finds what `beam.plain_prefix_beam_search` finds, without looking at every token for every
-prefix. Which ones can be left out? Let the beam hold W prefixes, the best first, and a frame's
-tokens be in order of their log-probabilities p, the best first, of equal ones the smaller first;
-count both from zero. A prefix of score s(i), with token k put to it, is a candidate (i, k) for the
-next beam.
+It returns the same as `reference_beam.plain_prefix_beam_search`, but does not extend every prefix by
+every token. Let the beam hold W prefixes, best first, with scores s(i), and let p(k) be the frame's
+log-probabilities, best first (of equal ones the smaller token first); both count from zero. Prefix i
+extended by token k is the candidate (i, k) for the next beam.
 
-**A candidate (i, k) can be among the best W only if (i + 1) k <= W.** It scores s(i) + p(k) at most;
-less where k is the prefix's own last token, which only the paths that end in a blank can repeat.
-So in each of the rows 0 to i at least k of the k + 1 tokens 0 to k are no repetition, and lead to a
-prefix that scores s(i) + p(k) or more. (If the beam holds that prefix already, it scores even more.)
-These are different prefixes, (i + 1) k of them, and (i, k) may be one: (i + 1) k - 1 others are at
-least as good. Where they are better, (i, k) is out as soon as there are W of them. Hence row i needs
-its best W / (i + 1) + 1 tokens: about W ln W candidates in all, instead of W times the classes.
+**A candidate (i, k) can be among the best W only if (i + 1) k <= W.** Its score is at most s(i) + p(k);
+it is lower if k is the last token of the prefix, since only paths that end in a blank can repeat it.
+So in each row 0 to i, at least k of the tokens 0 to k are not repetitions and give a prefix that
+scores s(i) + p(k) or more (even more if that prefix is in the beam already). These are (i + 1) k
+different prefixes, one of which may be (i, k) itself: at least (i + 1) k - 1 others are as good. If W
+others are better, (i, k) is out. Hence row i needs its best W / (i + 1) + 1 tokens: about W ln W
+candidates in total, instead of W times the number of classes.
 
-The search does not even count. It goes along each row until the highest score that a token there
-can have is below the worst of the best W so far; the proof says how soon that happens. Equal scores
-are decided by the smaller sequence of tokens, so with them it goes on, but never past the best
-W + 1 tokens: in its own row, (i, k) has k - 1 better ones, or as good and smaller. With a language
-model the order of p is not that of the scores. Then the bound has the most that the model can add,
-and all tokens are looked at that may reach it.
+The search does not count them: it follows each row until the upper bound of the score is below the
+worst of the best W candidates so far; the proof says how soon that is. Ties are broken in favour of
+the smaller token sequence, so a row continues over equal scores, but never past its best W + 1 tokens:
+(i, k) has k - 1 candidates in its own row that are better, or equal and smaller. With a language model
+p does not determine the order of the scores: the bound then includes the most that the model can add,
+and every token that may reach it is tried.
 """
 
 import math
@@ -41,8 +40,10 @@ __all__ = ["prefix_beam_search", "warm_up"]
 
 Lengths = Tensor | Sequence[int] | int | None  # frames of each utterance; None: all of them
 
-MOST_NODES = 1 << 24  # of a search: 1.2 GB
-NORMALISED = 1e-3  # how far from 1 the probabilities of a frame may sum up
+__all__ = ["prefix_beam_search", "warm_up"]
+
+MOST_NODES = 1 << 24  # per search: 1.2 GB
+NORMALISED = 1e-3  # tolerance of the sum of a frame's probabilities
 NO_LANGUAGE = Arrays(
     np.zeros(1, np.int64), np.zeros(2, np.int64), np.zeros(1, np.int64), np.zeros(1),
     np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.int64), 0, 0.0,
@@ -98,7 +99,7 @@ def _decode(batch: Tensor, counts: list[int], options: Options, model: Arrays) -
 
 
 def warm_up() -> float:
-    """Compile the search, or load it from the cache; the seconds that compiling took, or 0."""
+    """Compile the search or load it from the cache; return the seconds of compilation, or 0."""
     started, compilations = time.perf_counter(), search.stats.cache_misses.total()
     prefix_beam_search(torch.zeros(1, 1))
     was_compiled = search.stats.cache_misses.total() > compilations
@@ -108,17 +109,17 @@ def warm_up() -> float:
 def _hypotheses(
     frames: np.ndarray, scores: np.ndarray, lengths: np.ndarray, tokens: np.ndarray
 ) -> list[Hypothesis]:
-    """From `(T, classes)`, `(nbest,)` scores and lengths, `(nbest, longest)` tokens."""
+    """Frames are `(T, classes)`, scores and lengths `(nbest,)`, tokens `(nbest, longest)`."""
     rows = [row[:length] for row, length in zip(tokens, lengths)]
     return [Hypothesis(row.tolist(), score, align(frames, row).tolist())
             for row, score in zip(rows, scores.tolist())]
 
 
-# What is handed over
+# Arguments
 
 
 def _check_log_probs(log_probs: Tensor, lengths: Lengths) -> tuple[Tensor, list[int]]:
-    """As a batch, with lengths as numbers."""
+    """Return log-probabilities `(batch, T, classes)` and the length of each utterance."""
     if log_probs.ndim not in (2, 3) or log_probs.shape[-1] == 0:
         raise ValueError("log_probs must be (T, classes) or (batch, T, classes), not "
                          f"{tuple(log_probs.shape)}")
@@ -127,7 +128,7 @@ def _check_log_probs(log_probs: Tensor, lengths: Lengths) -> tuple[Tensor, list[
     batch = log_probs if log_probs.ndim == 3 else log_probs[None]
     numbers = _check_lengths(lengths, *batch.shape[:2])
     sums = batch.float().exp().sum(dim=-1)  # (batch, T)
-    counts = torch.arange(batch.shape[1]) < torch.tensor(numbers)[:, None]  # what is no padding
+    counts = torch.arange(batch.shape[1]) < torch.tensor(numbers)[:, None]  # not padding
     wrong = (counts & ~((sums - 1).abs() <= NORMALISED)).nonzero().tolist()
     if wrong:
         utterance, frame = wrong[0]
@@ -175,7 +176,7 @@ def _check_language(model: LanguageModel | None, classes: int) -> Arrays:
 
 
 def _limit(options: Options, frames: int, classes: int) -> Options:
-    """No more than there can be, so that nothing too large is reserved."""
+    """Limit the beam to the number of possible prefixes, to allocate no more than needed."""
     width = min(options.beam_width, _count_prefixes(frames, classes))
     if frames * width > MOST_NODES:
         raise ValueError(f"a beam_width of {width:,} over {frames:,} frames is too much: their "
@@ -185,7 +186,7 @@ def _limit(options: Options, frames: int, classes: int) -> Options:
 
 
 def _count_prefixes(frames: int, classes: int) -> int:
-    """How many sequences of up to `frames` tokens there are; at some point, enough."""
+    """Count the sequences of up to `frames` tokens; stop when there are more than enough."""
     count = 1
     for _ in range(frames):
         count = 1 + count * (classes - 1)

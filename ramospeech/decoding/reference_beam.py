@@ -1,7 +1,7 @@
-"""Beam searches to follow by hand: over paths, and over prefixes.
+"""Reference implementations of beam search, over paths and over prefixes.
 
-Plain Python in float64, as short as they can be, and slow: they look at every class for every
-hypothesis. `prefix_beam` has the search to use; it gives what `plain_prefix_beam_search` gives.
+Short and slow plain Python in float64, to read and to test against: every hypothesis is extended by
+every class. For real use, `prefix_beam` computes the same as `plain_prefix_beam_search`.
 """
 
 from collections import defaultdict
@@ -16,16 +16,19 @@ from ramospeech.decoding.greedy import collapse
 from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
-__all__ = ["Mass", "beam_search", "grow", "plain_prefix_beam_search", "prefix_beams"]
+__all__ = [
+    "Beam", "Prefix", "PrefixProbs", "beam_search", "extend_beam", "plain_prefix_beam_search",
+    "prefix_beams",
+]
 
 Prefix = tuple[int, ...]  # classes, without blanks
 
 
 def beam_search(log_probs: Tensor, beam_width: int = 10, nbest: int = 1) -> list[Hypothesis]:
-    """The best paths of one utterance, `log_probs` `(T, classes)`, as hypotheses, best first.
+    """Return the best paths of one utterance, `log_probs` `(T, classes)`, best first.
 
-    A path has a class for every frame. Two paths may spell the same, and each is judged alone: the
-    score is that of one path, as in `greedy_decode`.
+    A path has a class for every frame. Paths with the same labelling are not merged: the score is
+    that of a single path, as in `greedy_decode`.
     """
     paths: list[tuple[float, Prefix]] = [(0.0, ())]
     for frame in log_probs.double().tolist():
@@ -36,13 +39,13 @@ def beam_search(log_probs: Tensor, beam_width: int = 10, nbest: int = 1) -> list
 
 
 def _best_first(scored: tuple[float, Prefix]) -> tuple[float, Prefix]:
-    """Higher scores before lower ones, then smaller sequences before larger ones."""
+    """Sort key: higher scores first, then smaller sequences."""
     score, sequence = scored
     return -score, sequence
 
 
 class PrefixProbs(NamedTuple):
-    """How probable a prefix is so far, apart by what its paths end in; natural logarithms."""
+    """The probability of a prefix so far, by what its paths end in; natural logarithms."""
 
     blank: float = -inf
     token: float = -inf  # the last token of the prefix
@@ -52,23 +55,23 @@ class PrefixProbs(NamedTuple):
         return float(np.logaddexp(self.blank, self.token))
 
     def plus(self, blank: float = -inf, token: float = -inf) -> "PrefixProbs":
-        """With the paths that come from elsewhere."""
+        """Add the probability of further paths."""
         return PrefixProbs(float(np.logaddexp(self.blank, blank)), float(np.logaddexp(self.token, token)))
 
 
 Beam = dict[Prefix, PrefixProbs]
-PrefixScore = Callable[[Prefix], float]  # what is added to the score of a prefix
+PrefixScore = Callable[[Prefix], float]  # added to the score of a prefix
 
 
 def plain_prefix_beam_search(
     log_probs: Tensor, beam_width: int = 10, nbest: int = 1,
     prefix_score: PrefixScore = lambda prefix: 0.0,
 ) -> list[tuple[Prefix, float]]:
-    """The best labellings of one utterance, `log_probs` `(T, classes)`, each with its score.
+    """Return the best labellings of one utterance, `log_probs` `(T, classes)`, with scores.
 
     Prefix beam search (Hannun et al. 2014, arXiv:1408.2873, algorithm 1). The score is the natural
-    logarithm of the labelling's probability, of those of its paths that stayed in the beam, plus
-    what `prefix_score` says of it: of a language model, for example.
+    logarithm of the summed probability of the labelling's paths that stayed in the beam, plus its
+    `prefix_score`: that of a language model, for example.
     """
     beam: Beam = {(): PrefixProbs(blank=0.0)}
     for beam in prefix_beams(log_probs, beam_width, prefix_score):
@@ -80,7 +83,7 @@ def plain_prefix_beam_search(
 def prefix_beams(
     log_probs: Tensor, beam_width: int = 10, prefix_score: PrefixScore = lambda prefix: 0.0
 ) -> Iterator[Beam]:
-    """The beam after each frame of `log_probs` `(T, classes)`, best prefix first."""
+    """Yield the beam after each frame of `log_probs` `(T, classes)`, best prefix first."""
     beam: Beam = {(): PrefixProbs(blank=0.0)}
     for frame in log_probs.double().tolist():
         grown = extend_beam(beam, frame)
@@ -90,14 +93,14 @@ def prefix_beams(
 
 
 def extend_beam(beam: Beam, frame: list[float]) -> Beam:
-    """Every prefix that one more frame, `(classes,)`, can lead to; the impossible are left out."""
+    """Return all prefixes after one more frame, `(classes,)`, except impossible ones."""
     grown: defaultdict[Prefix, PrefixProbs] = defaultdict(PrefixProbs)
     for prefix, mass in beam.items():
         for token, log_prob in enumerate(frame):
             longer = prefix + (token,)
             if token == BLANK:
                 grown[prefix] = grown[prefix].plus(blank=mass.total + log_prob)
-            elif prefix[-1:] == (token,):  # still the same syllable; after a blank, a second one
+            elif prefix[-1:] == (token,):  # the same syllable continues; after a blank, a second one
                 grown[prefix] = grown[prefix].plus(token=mass.token + log_prob)
                 grown[longer] = grown[longer].plus(token=mass.blank + log_prob)
             else:
