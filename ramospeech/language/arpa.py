@@ -1,4 +1,4 @@
-"""Language models in files: the format of the ARPA trials, which SRILM and KenLM read and write."""
+"""Read and write language models in the ARPA format, like SRILM and KenLM."""
 
 import codecs
 import gzip
@@ -17,16 +17,16 @@ from ramospeech.utils.files import write_text
 
 __all__ = ["read_arpa", "write_arpa"]
 
-LN_10 = math.log(10)  # the files hold decimal logarithms
-ROUNDING = 1e-3  # so far above 0 may a logarithm be that a tool has rounded
-IMPOSSIBLE = -100.0  # what KenLM takes for an <unk> that is not there
-LEAST = -1000.0  # for the -inf of some tools, which would make sums that are no number
+LN_10 = math.log(10)  # the files contain decimal logarithms
+ROUNDING = 1e-3  # how far above 0 a rounded logarithm may be
+IMPOSSIBLE = -100.0  # the value that KenLM uses for a missing <unk>
+LEAST = -1000.0  # replaces the -inf of some tools, which would turn sums into NaN
 SECTION = re.compile(rb"\s*\\(\d+)-grams:\s*", re.IGNORECASE)
 COUNT = re.compile(rb"\s*ngram\s+(\d+)\s*=\s*(\d+)\s*", re.IGNORECASE)
 
 
 def write_arpa(path: Path, model: LanguageModel) -> None:
-    """Write a language model; the file appears whole or not at all."""
+    """Write a language model atomically."""
     orders = [sorted(ngram for ngram in model.ngrams if len(ngram) == length)
               for length in range(1, model.order + 1)]
     lines = ["\\data\\", *(f"ngram {length}={len(ngrams)}"
@@ -44,12 +44,12 @@ def _line(model: LanguageModel, ngram: Ngram) -> str:
 
 
 def read_arpa(path: Path, vocabulary: Vocabulary) -> LanguageModel:
-    """Read a language model that any tool wrote, plain or compressed by gzip.
+    """Read a language model written by any tool, plain or compressed by gzip.
 
-    Words outside the vocabulary are left out with all n-grams they are in; the model's `notes` say
-    how many. Syllables that the file lacks are its `<unk>`; where it has none either, they are all
-    but impossible. Raises ValueError, naming the line, for a file that is broken, or that lists more
-    words outside the vocabulary than inside: it speaks of another vocabulary.
+    N-grams with out-of-vocabulary words are left out; the model's `notes` state the number of these
+    words. Syllables that the file lacks are its `<unk>`; without that they are almost impossible.
+    Raises ValueError, naming the line, if the file is broken, or if most of its words are out of
+    vocabulary.
     """
     reader = _Reader(vocabulary)
     try:
@@ -64,22 +64,22 @@ def read_arpa(path: Path, vocabulary: Vocabulary) -> LanguageModel:
 
 
 class _Reader:
-    """A pass through a file: what was read so far, and the line that is read."""
+    """The state while reading a file: what was read so far, and the current line."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         tokens = {symbol: token for token, symbol in enumerate(vocabulary.symbols) if symbol != PAD}
         tokens |= {"<s>": BEGIN, "</s>": END, "<unk>": tokens[UNK]}
         self.tokens: dict[bytes, int | None] = {word.encode(): token for word, token in tokens.items()}
         self.line = 0
-        self.announced: dict[int, tuple[int, int]] = {}  # for each order, how many, in which line
+        self.announced: dict[int, tuple[int, int]] = {}  # for each order its count, and the line of that
         self.found: Counter[int] = Counter()
         self.ngrams: dict[Ngram, Weights] = {}
-        self.foreign: dict[bytes, int] = {}  # words outside the vocabulary, and the first line of each
+        self.foreign: dict[bytes, int] = {}  # out-of-vocabulary words, and the first line of each
         self.notes: list[str] = []
         self.unknown = (tokens[UNK],)
 
     def read(self, lines: Iterable[bytes]) -> None:
-        order = None  # before \data\; 0 where the n-grams are announced
+        order = None  # None before \data\, 0 in that section
         for self.line, line in enumerate(lines, start=1):
             keyword = line.removeprefix(codecs.BOM_UTF8).strip().lower()
             if order is None:
@@ -103,7 +103,7 @@ class _Reader:
         self.announced[int(match[1])] = int(match[2]), self.line
 
     def _add(self, fields: list[bytes], order: int) -> None:
-        """One n-gram: a logarithm, its words, and in most cases the backoff."""
+        """Add an n-gram: a logarithm, its words, and usually a backoff weight."""
         if len(fields) not in (order + 1, order + 2):
             raise ValueError(f"expected {order} words between one number or two")
         self.found[order] += 1
@@ -111,7 +111,7 @@ class _Reader:
         tokens = map(self._token, fields[1 : order + 1])
         ngram = tuple(token for token in tokens if token is not None)
         if len(ngram) < order or BEGIN in ngram[1:] or END in ngram[:-1]:
-            return  # the last two are never asked for; some tools count across sentences
+            return  # the last two never occur in a query; some tools count across sentences
         if ngram in self.ngrams:
             raise ValueError("its words were there before")
         if order > 1 and not {ngram[:-1], ngram[-1:]} <= self.ngrams.keys():
@@ -120,7 +120,7 @@ class _Reader:
 
     def _token(self, word: bytes) -> int | None:
         if word not in self.tokens:
-            spelt = respell(_text(word)).encode()  # other sources have `de5` for `de`
+            spelt = respell(_text(word)).encode()  # other sources write `de5` for `de`
             self.tokens[word] = self.tokens.get(spelt)
             if self.tokens[word] is None:
                 self.foreign[word] = self.line
@@ -164,7 +164,7 @@ def _number(field: bytes) -> float:
 
 
 def _weights(log_prob: float, backoff: float = 0.0) -> Weights:
-    """Decimal logarithms as natural ones."""
+    """Convert decimal logarithms to natural ones."""
     if not (log_prob <= ROUNDING and backoff < math.inf):
         raise ValueError(f"no logarithm of a probability: {log_prob:g}, with a backoff {backoff:g}")
     return Weights(min(log_prob, 0.0) * LN_10, backoff * LN_10)

@@ -8,5 +8,5 @@ __all__ = ["edits"]
 
 
 def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """The fewest substitutions, insertions and deletions."""
+    """Return the least number of substitutions, insertions and deletions."""
     return Levenshtein.distance(reference, hypothesis)

@@ -1,11 +1,11 @@
-"""Which syllable follows which: an n-gram model with backoff, in a dictionary and in plain arrays.
+"""An n-gram language model of syllables with backoff, as a dictionary and as arrays.
 
     model = estimate([["ni3", "hao3"], ["ni3", "men"]], Vocabulary.read(), order=2)
     model.score(Vocabulary.read().encode(["ni3", "hao3"]))
 
-A sentence begins with `<s>` and ends with `</s>`; a syllable outside the vocabulary is `<UNK>`, and so
-is one of the vocabulary that the model has no unigram of: as the next token, and in a context.
-`smoothing` makes models, `arpa` writes and reads them.
+A sentence begins with `<s>` and ends with `</s>`. Out-of-vocabulary syllables are `<UNK>`; so are
+those without a unigram in the model, both as the next token and in a context. `ngram_estimation`
+estimates models, `arpa` reads and writes them.
 """
 
 import math
@@ -20,46 +20,46 @@ from ramospeech.language.vocabulary import BLANK, UNK, Vocabulary
 
 __all__ = ["BEGIN", "END", "NEVER", "Arrays", "LanguageModel", "Ngram", "Weights"]
 
-BEGIN = -1  # `<s>`: it is never predicted, so it needs no class
-END = BLANK  # `</s>` takes the class that no syllable has
-NEVER = -99 * math.log(10)  # what ARPA files say of `<s>`
+BEGIN = -1  # `<s>` is never predicted, so it needs no class
+END = BLANK  # `</s>` uses the class that no syllable has
+NEVER = -99 * math.log(10)  # the log-probability of `<s>` in ARPA files
 
 Ngram = tuple[int, ...]  # classes, BEGIN and END
 
 
 class Weights(NamedTuple):
-    """What the model says of an n-gram; natural logarithms."""
+    """The log-probability and backoff weight of an n-gram; natural logarithms."""
 
     log_prob: float  # of its last token, given the others
-    backoff: float = 0.0  # to be added where a token that was not seen after it follows
+    backoff: float = 0.0  # added if the next token was not seen after it
 
 
 class Arrays(NamedTuple):
-    """The model as a machine: a state for each context, state 0 for none.
+    """The model as a finite automaton: a state for each context, state 0 for the empty one.
 
-    The arcs of state s, `first[s]` to `first[s + 1]`, are in order of their tokens; state 0 has one
-    for every class in `known`. Where a state has no arc for a token, one goes on from the state
-    `shorter[s]`, at the cost of `backoff[s]`.
+    The arcs of state s, `first[s]` to `first[s + 1]`, are sorted by token; state 0 has an arc for
+    every class in `known`. If a state has no arc for a token, the search backs off to the state
+    `shorter[s]` and adds `backoff[s]`.
     """
 
-    known: np.ndarray  # (classes,) int64: each class, or that of `<UNK>` where it has no unigram
+    known: np.ndarray  # (classes,) int64: each class, or that of `<UNK>` if it has no unigram
     first: np.ndarray  # (states + 1,) int64
-    shorter: np.ndarray  # (states,) int64, always smaller than the state itself
+    shorter: np.ndarray  # (states,) int64, always less than the state itself
     backoff: np.ndarray  # (states,)
     token: np.ndarray  # (arcs,) int64
     log_prob: np.ndarray  # (arcs,)
     target: np.ndarray  # (arcs,) int64, the state after the token
     start: int  # the state after `<s>`
-    highest: float  # no token is more probable than this, in whatever state
+    highest: float  # the upper bound of all log-probabilities, with backoff
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """N-grams with backoff (Katz 1987). Raises ValueError where they do not make a model."""
+    """N-grams with backoff (Katz 1987). Raises ValueError if they are inconsistent."""
 
     vocabulary: Vocabulary
     ngrams: dict[Ngram, Weights]
-    notes: tuple[str, ...] = ()  # what whoever read it from a file should be told
+    notes: tuple[str, ...] = ()  # for the user, about the file it was read from
 
     def __post_init__(self) -> None:
         for token in (END, self.unknown):
@@ -88,11 +88,11 @@ class LanguageModel:
         return self.vocabulary.encode([UNK])[0]
 
     def known(self, token: int) -> int:
-        """A token as the model has it: itself, or `<UNK>` where there is no unigram of it."""
+        """Return the token, or `<UNK>` if it has no unigram."""
         return token if token == BEGIN or (token,) in self.ngrams else self.unknown
 
     def log_prob(self, context: Ngram, token: int) -> float:
-        """The natural logarithm of the probability that `token` follows `context`."""
+        """Return the natural logarithm of P(token | context)."""
         recent = context[max(0, len(context) - self.order + 1):]
         context, token = tuple(map(self.known, recent)), self.known(token)
         backoff = 0.0
@@ -105,20 +105,20 @@ class LanguageModel:
         raise KeyError(token)
 
     def score(self, tokens: Sequence[int], ended: bool = True) -> float:
-        """The natural logarithm of the probability of a sentence, or of its beginning."""
+        """Return the log-probability of a sentence, or if not `ended`, of its beginning."""
         sentence = (BEGIN, *tokens, END)[: None if ended else -1]
         return sum(self.log_prob(sentence[:place], sentence[place])
                    for place in range(1, len(sentence)))
 
     def word(self, token: int) -> str:
-        """A token of an n-gram as ARPA files have it."""
+        """Return the spelling of a token in ARPA files."""
         return {BEGIN: "<s>", END: "</s>"}.get(token) or self.vocabulary.symbols[token]
 
     # Arrays
 
     @cached_property
     def arrays(self) -> Arrays:
-        """What the compiled beam reads."""
+        """The model in the form that the compiled beam search reads."""
         states = self._states()
         arcs = sorted((states[ngram[:-1]], ngram[-1], weights.log_prob, self._state(states, ngram))
                       for ngram, weights in self.ngrams.items() if ngram != (BEGIN,))
@@ -132,9 +132,9 @@ class LanguageModel:
                       float(log_prob.max() + _largest_gain(shorter, backoff)))
 
     def _states(self) -> dict[Ngram, int]:
-        """The contexts that something is known of, the shorter ones first.
+        """Number the contexts that have followers or a backoff weight, shorter ones first.
 
-        An n-gram of the highest order is none, whatever backoff a file has of it.
+        An n-gram of the highest order is never a context, even if a file gives its backoff.
         """
         contexts = {ngram[:-1] for ngram in self.ngrams}
         contexts |= {ngram for ngram, weights in self.ngrams.items()
@@ -144,13 +144,13 @@ class LanguageModel:
 
     @staticmethod
     def _state(states: dict[Ngram, int], history: Ngram) -> int:
-        """The state of the longest context that ends the history."""
+        """Return the state of the longest context that is a suffix of the history."""
         return next(states[history[start:]] for start in range(len(history) + 1)
                     if history[start:] in states)
 
 
 def _largest_gain(shorter: np.ndarray, backoff: np.ndarray) -> float:
-    """The most that a series of backoffs adds; nothing, in models that were not pruned."""
+    """Return the most that successive backoffs can add; 0 for models that were not pruned."""
     gains = np.zeros(len(shorter))
     for state in range(1, len(shorter)):
         gains[state] = max(0.0, backoff[state] + gains[shorter[state]])

@@ -1,4 +1,4 @@
-"""Language models made of text: n-grams counted, smoothed and pruned."""
+"""Estimate language models from text: count, smooth and prune n-grams."""
 
 import math
 from collections import Counter, defaultdict
@@ -15,13 +15,13 @@ def estimate(
     sentences: Iterable[Sequence[str]], vocabulary: Vocabulary, order: int = 2,
     weights: Iterable[float] | None = None,
 ) -> LanguageModel:
-    """An n-gram model of sentences (lists of syllables), smoothed after Witten and Bell.
+    """Estimate an n-gram model from sentences (lists of syllables) with Witten-Bell smoothing.
 
     P(w | h) = (c(hw) + t(h) P(w | h')) / (c(h) + t(h)), where c counts, t(h) is the number of
-    different tokens seen after h, and h' is h without its first token; at the end every token is
-    equally probable (method C of Witten and Bell 1991, interpolated as in Chen and Goodman 1998,
-    section 2.5). Unlike Kneser-Ney it also bears counts that are weighted: `weights` says how often
-    each sentence occurred. Raises ValueError for what is no syllable, naming the sentence.
+    different tokens seen after h, and h' is h without its first token; the last backoff is to the
+    uniform distribution (method C of Witten and Bell 1991, interpolated as in Chen and Goodman 1998,
+    section 2.5). Unlike Kneser-Ney smoothing, it can use fractional counts: `weights` are the number
+    of occurrences of each sentence. Raises ValueError, naming the sentence, for invalid syllables.
     """
     if order < 1:
         raise ValueError(f"the order of a language model is 1 at least, not {order}")
@@ -51,7 +51,7 @@ def _count_ngrams(
     sentences: Iterable[Sequence[str]], vocabulary: Vocabulary, order: int,
     weights: Iterable[float] | None,
 ) -> dict[Ngram, float]:
-    """Every sequence of up to `order` tokens; none ends with `<s>`."""
+    """Count every sequence of up to `order` tokens that does not end with `<s>`."""
     counts: defaultdict[Ngram, float] = defaultdict(float)
     sentences = list(sentences)
     weights = [1.0] * len(sentences) if weights is None else list(weights)
@@ -75,11 +75,11 @@ def _check_sentence(number: int, syllables: Sequence[str], weight: float) -> Non
 
 
 def prune(model: LanguageModel, most: int) -> LanguageModel:
-    """Of a bigram model, the `most` bigrams that differ most from what is said without them.
+    """Prune a bigram model to the `most` bigrams that differ most from their backoff.
 
-    A bigram hw is weighed by P(h) P(w | h) |log P(w | h) - log P'(w | h)|, where P' backs off (the
-    weighted difference of Seymore and Rosenfeld 1996); `<s>` is as frequent as `</s>`. The backoffs
-    are computed anew, so that the probabilities after each token sum to 1 again.
+    The criterion for a bigram hw is P(h) P(w | h) |log P(w | h) - log P'(w | h)|, where P' backs off
+    (the weighted difference of Seymore and Rosenfeld 1996); `<s>` is as frequent as `</s>`. Backoff
+    weights are recomputed, so that the probabilities after each token sum to 1.
     """
     if model.order != 2:
         raise ValueError(f"only a bigram model can be pruned, not one of order {model.order}")
@@ -95,13 +95,13 @@ def prune(model: LanguageModel, most: int) -> LanguageModel:
     bigrams = [ngram for ngram in model.ngrams if len(ngram) == 2]
     ranked = sorted(bigrams, key=weight)
     kept = {bigram: model.ngrams[bigram] for bigram in ranked[max(0, len(ranked) - most):]}
-    left: defaultdict[int, float] = defaultdict(lambda: 1.0)  # without the bigrams kept
+    left: defaultdict[int, float] = defaultdict(lambda: 1.0)  # the mass of pruned bigrams
     free: defaultdict[int, float] = defaultdict(lambda: 1.0)
     for (before, after), weights in kept.items():
         left[before] -= math.exp(weights.log_prob)
         free[before] -= math.exp(single[after].log_prob)
     ngrams: dict[Ngram, Weights] = {
         (token,): Weights(weights.log_prob, math.log(left[token] / free[token])
-                          if free[token] > 1e-9 else 0.0)  # everything follows: nothing is left
+                          if free[token] > 1e-9 else 0.0)  # every token is seen: no mass is left
         for token, weights in single.items()}
     return LanguageModel(model.vocabulary, ngrams | kept)

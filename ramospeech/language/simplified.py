@@ -1,4 +1,4 @@
-"""Traditional text into simplified: pypinyin knows most phrases in simplified hanzi only."""
+"""Convert traditional hanzi to simplified: pypinyin knows most phrases in simplified hanzi only."""
 
 from functools import cache
 
@@ -8,14 +8,14 @@ __all__ = ["simplify"]
 
 
 def simplify(text: str) -> str:
-    """The text in simplified hanzi, one for one; what is simplified already stays as it is.
+    """Return the text in simplified hanzi, one for one; simplified text is returned unchanged.
 
-    A text is traditional where it has a hanzi that GB 2312, the set of the mainland, lacks and of
-    whose simplified form it has one (銀 for 银). Only then OpenCC converts it, phrase by phrase, and
-    takes Taiwan's 著 for 着 (看著). So 乾, 著 or 瞭, which both writings have, decide nothing, and stay
-    in 乾隆, 著名 and 瞭望. Words stay what they are: 計程車 becomes 计程车, not 出租车.
+    A text is traditional if GB 2312, the mainland's character set, lacks one of its hanzi but has the
+    simplified form of it (银 for 銀). Only then does OpenCC convert the text, phrase by phrase, and
+    replaces Taiwan's 著 by 着 (看著). Hanzi of both scripts, such as 乾, 著 or 瞭, do not make a text
+    traditional, and remain in 乾隆, 著名 and 瞭望. Words are not replaced: 計程車 becomes 计程车, not 出租车.
     """
-    whole = text.encode(errors="replace").decode()  # old file names bring halves of characters
+    whole = text.encode(errors="replace").decode()  # old file names may contain lone surrogates
     simplified = _converter().convert(whole)
     is_traditional = any(map(_replaces_traditional, text, simplified))
     return simplified if is_traditional else text

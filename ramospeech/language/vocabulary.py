@@ -10,13 +10,13 @@ from ramospeech.config.paths import DATA_CONFIG
 __all__ = ["BLANK", "PAD", "UNK", "Vocabulary"]
 
 PAD = "<PAD>"  # class 0
-BLANK = 0  # the class that CTC adds: padding never reaches it, so they share a number
-UNK = "<UNK>"  # class 1; a syllable that the vocabulary lacks
+BLANK = 0  # the class that CTC adds; padding never reaches CTC, so PAD and blank share class 0
+UNK = "<UNK>"  # class 1; an out-of-vocabulary syllable
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The output classes of the model: `symbols[i]` is what class i stands for."""
+    """The output classes of the model: `symbols[i]` is the symbol of class i."""
 
     symbols: tuple[str, ...]
 
@@ -28,7 +28,7 @@ class Vocabulary:
 
     @classmethod
     def read(cls, path: Path = DATA_CONFIG / "syllables.txt") -> "Vocabulary":
-        """Read one symbol a line; the number of the line, from zero, is the class."""
+        """Read one symbol per line; the line number, from zero, is the class."""
         return cls(tuple(path.read_text(encoding="utf-8").split()))
 
     def __len__(self) -> int:
@@ -42,10 +42,10 @@ class Vocabulary:
         return {symbol: number for number, symbol in enumerate(self.symbols)}
 
     def encode(self, syllables: Iterable[str]) -> list[int]:
-        """Syllables to classes; what the vocabulary lacks becomes `<UNK>`."""
+        """Convert syllables to classes; out-of-vocabulary syllables become `<UNK>`."""
         unknown = self._classes[UNK]
         return [self._classes.get(syllable, unknown) for syllable in syllables]
 
     def decode(self, classes: Iterable[int]) -> list[str]:
-        """Classes to syllables."""
+        """Convert classes to syllables."""
         return [self.symbols[number] for number in classes]
