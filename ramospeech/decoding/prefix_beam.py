@@ -40,8 +40,6 @@ __all__ = ["prefix_beam_search", "warm_up"]
 
 Lengths = Tensor | Sequence[int] | int | None  # frames of each utterance; None: all of them
 
-__all__ = ["prefix_beam_search", "warm_up"]
-
 MOST_NODES = 1 << 24  # per search: 1.2 GB
 NORMALISED = 1e-3  # tolerance of the sum of a frame's probabilities
 NO_LANGUAGE = Arrays(
