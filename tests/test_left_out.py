@@ -344,7 +344,7 @@ def test_evaluate_in_words_in_numbers_and_as_a_page(ramospeech, model_file, dev)
     status, out, err = ramospeech(*command)
     assert (status, err) == (0, []) and " on mini dev: 2 utterances; " in out[1]
     names = [str(dev.audio_path(index)) for index in (1, 3)]
-    assert out[2:5] == ["2 more are left out, because they cannot be read:",
+    assert out[2:5] == ["2 more are left out: their recordings cannot be read:",
                         f"  {names[0]}: silent", f"  {names[1]}: no such file"]
     status, out, err = ramospeech(*command, "--json", "--report", "page.html", "--worst", 4)
     facts = json.loads("\n".join(out))
