@@ -17,8 +17,6 @@ from ramospeech.config.numbers import in_minutes, positive, whole_number
 from ramospeech.config.settings import Settings
 from ramospeech.data.corpora import open_split
 
-__all__ = ["add_train_command", "fit_run", "start_run"]
-
 if TYPE_CHECKING:
     from ramospeech.evaluation.error_rates import Evaluation
     from ramospeech.training.distributed import ProcessGroup
