@@ -25,7 +25,7 @@ from ramospeech.data.preparation import CorpusError
 from ramospeech.data.staging import (
     contains_other_files, move_into_place, staging_folder, staging_path,
 )
-from ramospeech.data.unpacking import DAMAGE, unpack_stream
+from ramospeech.data.unpacking import DAMAGE, UnsafeMemberError, unpack_stream
 from ramospeech.utils.files import MEGABYTE, brief
 
 __all__ = ["MIRRORS", "Archive", "check", "download", "fetch", "unpack"]
@@ -162,8 +162,6 @@ def unpack(archive: Archive, path: Path, target: Path) -> None:
 
     Raises CorpusError if it is damaged, or contains anything but files and folders.
     """
-    if not hasattr(tarfile, "data_filter"):
-        raise CorpusError("unpacking safely needs Python 3.11.4 or later")
     staged = staging_folder(target)
     shutil.rmtree(staged, ignore_errors=True)  # of an interrupted attempt
     try:
@@ -172,7 +170,7 @@ def unpack(archive: Archive, path: Path, target: Path) -> None:
         if not (staged / archive.folder).is_dir():
             raise tarfile.ReadError(f"there is no {archive.folder} in it")
         move_into_place(staged, target)
-    except tarfile.FilterError as error:
+    except UnsafeMemberError as error:
         raise CorpusError(f"{path} was not unpacked ({brief(error)}): delete it, and fetch it from "
                           "another --mirror") from None
     except DAMAGE as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ramospeech.decoding.hypothesis import Decode, Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
-__all__ = ["DECODERS", "ace_decode", "collapse", "greedy_decode", "greedy_decoder"]
+__all__ = ["DECODERS", "ace_decode", "collapse_path", "greedy_decode", "greedy_decoder"]
 
 
 def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
@@ -20,7 +20,7 @@ def greedy_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypo
     `log_probs` is `(batch, T, classes)`, `lengths` `(batch,)`. The score is that of the best path,
     a lower bound of the labelling's score.
     """
-    return [collapse(path, score) for path, score in _best_paths(log_probs, lengths)]
+    return [collapse_path(path, score) for path, score in _best_paths(log_probs, lengths)]
 
 
 def ace_decode(log_probs: Tensor, lengths: Tensor | None = None) -> list[Hypothesis]:
@@ -57,7 +57,7 @@ def greedy_decoder(loss: str = "ctc") -> Decode:
     return decode
 
 
-def collapse(path: Sequence[int], score: float) -> Hypothesis:
+def collapse_path(path: Sequence[int], score: float) -> Hypothesis:
     """Merge repeats in a path, then drop blanks."""
     tokens, timesteps, previous = [], [], BLANK
     for timestep, token in enumerate(path):

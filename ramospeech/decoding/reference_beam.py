@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ramospeech.decoding.greedy import collapse
+from ramospeech.decoding.greedy import collapse_path
 from ramospeech.decoding.hypothesis import Hypothesis
 from ramospeech.language.vocabulary import BLANK
 
@@ -35,7 +35,7 @@ def beam_search(log_probs: Tensor, beam_width: int = 10, nbest: int = 1) -> list
         grown = [(score + log_prob, path + (token,))
                  for score, path in paths for token, log_prob in enumerate(frame)]
         paths = sorted(grown, key=_best_first)[:beam_width]
-    return [collapse(path, score) for score, path in paths[:nbest]]
+    return [collapse_path(path, score) for score, path in paths[:nbest]]
 
 
 def _best_first(scored: tuple[float, Prefix]) -> tuple[float, Prefix]:
