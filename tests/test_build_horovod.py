@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import tarfile
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,19 @@ def test_lines_are_changed_and_others_stay(source):
     change(source, CPP_17 + NO_CUDA)
     assert (source / "CMakeLists.txt").read_text() == "first\nset(CMAKE_CXX_STANDARD 17)\nlast\n"
     assert "set(Pytorch_CUDA FALSE)" in (source / "cmake/Modules/FindPytorch.cmake").read_text()
+
+
+@pytest.mark.parametrize("filters", [True, False])
+def test_a_release_is_unpacked(monkeypatch, tmp_path, filters):
+    """Also by Python 3.11.2, which has no filters for archives."""
+    if not filters:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
+        entry = tarfile.TarInfo(f"horovod-{build_horovod.VERSION}/setup.py")
+        entry.size = 4
+        file.addfile(entry, BytesIO(b"code"))
+    folder = build_horovod.unpack(tmp_path / "a.tar.gz", tmp_path)
+    assert (folder / "setup.py").read_bytes() == b"code"
 
 
 def test_another_release_is_refused(source):

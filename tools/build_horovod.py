@@ -151,8 +151,11 @@ def fetch(folder: Path, environment: dict[str, str]) -> Path:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack the release, whose checksum is the expected one."""
     with tarfile.open(archive) as file:
-        file.extractall(folder, filter="data")
+        # Python 3.11.2, as in Debian 12, has no filters; this is how its manual says to do without.
+        file.extraction_filter = getattr(tarfile, "data_filter", None)
+        file.extractall(folder)  # noqa: S202 by the filter, or by the checksum, nothing lands outside
     return folder / f"horovod-{VERSION}"
 
 

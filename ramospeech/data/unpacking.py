@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
+from ramospeech.utils.errors import RamoSpeechError
 from ramospeech.utils.files import MEGABYTE
 
 __all__ = ["DAMAGE", "UnsafeMemberError", "unpack_stream"]
@@ -19,7 +20,7 @@ __all__ = ["DAMAGE", "UnsafeMemberError", "unpack_stream"]
 DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError)  # of a damaged archive
 
 
-class UnsafeMemberError(tarfile.TarError):
+class UnsafeMemberError(RamoSpeechError):
     """An archive contains something that must not be written."""
 
 
