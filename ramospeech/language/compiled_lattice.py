@@ -222,11 +222,11 @@ class CompiledLattice:
 
         It is the longest part whose own best path agrees with the best path of the whole.
         """
-        words = self.best()[0].words
+        words = self.best(1)[0].words
         parts = [CompiledLattice(self.arrays, self.ends, self.nodes, self.hypotheses, end)
                  for end in accumulate(map(len, words)) if end <= most]
         agreeing = (part for part in reversed(parts)
-                    if (best := part.best()[0].words) == words[:len(best)])
+                    if (best := part.best(1)[0].words) == words[:len(best)])
         return next(agreeing, parts[-1])
 
     @property
@@ -244,11 +244,12 @@ class CompiledLattice:
         best = max(self._last, key=lambda node: self.hypotheses["score"][node, 0])
         return int(self.nodes["entry"][best])
 
-    def best(self) -> list[WordSequence]:
-        """Return the best sequences with different hanzi, without syllables."""
-        nbest = self.hypotheses.shape[1]
+    def best(self, count: int | None = None) -> list[WordSequence]:
+        """Return the `count` best sequences with different hanzi, or all, without syllables."""
+        ranks = self.hypotheses.shape[1]
+        nbest = count or ranks
         scored = [(float(self.hypotheses["score"][node, rank]), node, rank)
-                  for node in self._last for rank in range(nbest)]
+                  for node in self._last for rank in range(ranks)]
         different: dict[str, WordSequence] = {}
         for score, node, rank in sorted(scored, key=lambda item: -item[0]):
             if score > -inf and len(different) < nbest:
@@ -323,7 +324,7 @@ def spelt(ends, nodes, tables, signs):
     for position in range(1, len(signs) + 1):
         for number in range(ends[position], ends[position + 1]):
             node = nodes[number]
-            if tables.entries[node["entry"]]["spelling"] == _spelling(signs[node["start"]:position]):
+            if tables.entries[node["entry"]]["spelling"] == _spelling(signs, node["start"], position):
                 total = -np.inf
                 spans[0]["low"], spans[0]["high"] = node["entry"], node["entry"] + 1
                 spans[0]["acoustic"] = node["acoustic"]
@@ -338,10 +339,10 @@ def spelt(ends, nodes, tables, signs):
 
 
 @compiled
-def _spelling(signs):
+def _spelling(signs, start, end):
     number = np.uint64(0)
-    for sign in signs:
-        number = number * BASE + np.uint64(sign)
+    for place in range(start, end):  # no slice: one for each node takes longer than the rest
+        number = number * BASE + np.uint64(signs[place])
     return number
 
 
